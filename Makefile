@@ -1,0 +1,51 @@
+# One word for each task; CI runs the same words. Everything happens in .venv, which make builds itself.
+# All paths are relative, so that the checkout may lie in a folder with spaces in its name.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+
+.DEFAULT_GOAL := test
+.PHONY: demo test check bench vectors fuzz clean
+
+demo: $(VENV)/.installed-demo
+	$(VENV)/bin/secagg demo
+
+test: $(VENV)/.installed-dev
+	$(RUN) pytest -n $(WORKERS) --benchmark-disable --cov --cov-branch --cov-report=term
+
+check: $(VENV)/.installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(RUN) pytest benchmarks --benchmark-only
+
+vectors: $(VENV)/.installed-dev
+	$(RUN) tests.vectors.make
+
+fuzz: $(VENV)/.installed-dev
+	$(RUN) pytest tests/fuzz
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .benchmarks .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+
+# The stamps are older than pyproject.toml only after its requirements may have changed.
+$(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/pip
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# bin/pip comes last in a venv's making, so a half-made one (no ensurepip) is made again.
+$(VENV)/bin/pip:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or later is needed: say which one, as in make PYTHON=python3.12' >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || \
+		{ echo 'python -m venv failed. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Differential privacy for secure aggregation. Nothing is public yet."""

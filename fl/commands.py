@@ -1,0 +1,25 @@
+"""The commands of `secagg`. Only `fl.cli` imports this module, after it has found typer and rich."""
+
+import json
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(name="secagg", no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def secagg() -> None:
+    """Secure aggregation for federated learning."""
+
+
+@app.command()
+def version(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False
+) -> None:
+    """Prints the version of the library."""
+    number = metadata.version("secagg")
+    typer.echo(json.dumps({"version": number}) if as_json else number)

@@ -1,0 +1,53 @@
+"""Errors of the federated-learning layer, with the facts as fields; none holds an array's content.
+
+All are `LocalError`s: they are raised before anything is masked or sent.
+"""
+
+from secagg.errors import LocalError
+
+__all__ = ["MissingExtraError", "OverflowError_", "SchemaMismatchError"]
+
+
+class SchemaMismatchError(LocalError, ValueError):
+    """Arrays or a vector do not fit the schema. Fields: `what`, `offered`, `expected`."""
+
+    def __init__(self, what: str, offered: str, expected: str) -> None:
+        super().__init__(what, offered, expected)
+        self.what = what
+        self.offered = offered
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.what}: offered {self.offered}, expected {self.expected}"
+
+
+class OverflowError_(LocalError, OverflowError):  # noqa: N801 -- the plain name is Python's
+    """The clients' sum could wrap around the modulus. Fields: `clients`, `weight_cap`, `modulus_bits`, `needed`.
+
+    `needed` is the smallest number of modulus bits that holds the sum.
+    """
+
+    def __init__(self, clients: int, weight_cap: int, modulus_bits: int, needed: int) -> None:
+        super().__init__(clients, weight_cap, modulus_bits, needed)
+        self.clients = clients
+        self.weight_cap = weight_cap
+        self.modulus_bits = modulus_bits
+        self.needed = needed
+
+    def __str__(self) -> str:
+        return (
+            f"the sum of {self.clients} clients (weights up to {self.weight_cap}) could wrap around "
+            f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, or fewer clients"
+        )
+
+
+class MissingExtraError(LocalError, ImportError):
+    """An optional package is not installed. Fields: `extra`, `package`."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        super().__init__(extra, package)
+        self.extra = extra
+        self.package = package
+
+    def __str__(self) -> str:
+        return f"the package {self.package!r} is not installed; run: pip install 'secagg[{self.extra}]'"

@@ -1,0 +1,66 @@
+"""Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
+
+from secagg.client_session import ClientSession
+from secagg.collecting import Fault
+from secagg.errors import (
+    SERVER,
+    AuthenticationError,
+    ClientId,
+    Culprit,
+    InconsistentServerError,
+    InvalidInputError,
+    InvalidParameterError,
+    InvalidShareError,
+    InvalidStateError,
+    LocalError,
+    MalformedMessageError,
+    PolicyViolationError,
+    RemoteError,
+    SecAggError,
+    StateSpentError,
+    TooFewClientsError,
+    UnexpectedMessageError,
+)
+from secagg.messages import AbortCode
+from secagg.params import AdversaryModel, SessionParams
+from secagg.policy import ClientPolicy
+from secagg.prg import Suite
+from secagg.server import Result
+from secagg.server_session import ServerSession
+from secagg.signing import Identity
+from secagg.simulate import SimulationResult, Traffic, simulate
+from secagg.transcript import NO_MODEL
+
+__all__ = [
+    "NO_MODEL",
+    "SERVER",
+    "AbortCode",
+    "AdversaryModel",
+    "AuthenticationError",
+    "ClientId",
+    "ClientPolicy",
+    "ClientSession",
+    "Culprit",
+    "Fault",
+    "Identity",
+    "InconsistentServerError",
+    "InvalidInputError",
+    "InvalidParameterError",
+    "InvalidShareError",
+    "InvalidStateError",
+    "LocalError",
+    "MalformedMessageError",
+    "PolicyViolationError",
+    "RemoteError",
+    "Result",
+    "SecAggError",
+    "ServerSession",
+    "SessionParams",
+    "SimulationResult",
+    "StateSpentError",
+    "Suite",
+    "TooFewClientsError",
+    "Traffic",
+    "UnexpectedMessageError",
+    "simulate",
+]

@@ -1,0 +1,161 @@
+"""What the server's rounds have in common: collect one message of each client, then close.
+
+The server drops a client that breaks a rule (`receive` raises and the round goes on unchanged) and
+notes its first fault. The caller owns the clock: it decides when a round is over.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+from secagg.errors import (
+    ClientId,
+    MalformedMessageError,
+    RemoteError,
+    StateSpentError,
+    TooFewClientsError,
+    UnexpectedMessageError,
+)
+from secagg.messages import Message
+from secagg.params import SessionParams
+
+Expected = TypeVar("Expected", bound=Message)
+Facts = TypeVar("Facts")
+Item = TypeVar("Item")
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A client's first fault: the stage, the error's name, and its text, which holds nothing secret."""
+
+    stage: str
+    error: str
+    detail: str
+
+
+class Outbound(Mapping[ClientId, Item], Generic[Item]):
+    """What to send to whom; made on access, so that a cohort's messages never lie in memory together."""
+
+    __slots__ = ("_make", "_receivers")
+
+    def __init__(self, receivers: tuple[ClientId, ...], make: Callable[[ClientId], Item]) -> None:
+        self._receivers = receivers
+        self._make = make
+
+    def __getitem__(self, client: ClientId) -> Item:
+        if client not in self._receivers:
+            raise KeyError(client)
+        return self._make(client)
+
+    def __iter__(self) -> Iterator[ClientId]:
+        return iter(self._receivers)
+
+    def __len__(self) -> int:
+        return len(self._receivers)
+
+
+class Round(ABC, Generic[Facts, Expected]):
+    """One collecting round.
+
+    Args:
+        facts: what was settled when the round began.
+        params: the session's parameters.
+        awaited: the clients that may answer.
+        faults: first faults by client, shared by all rounds of a session.
+    """
+
+    stage: ClassVar[str]
+    expects: ClassVar[type[Message]]
+
+    def __init__(
+        self, facts: Facts, params: SessionParams, awaited: frozenset[ClientId], faults: dict[ClientId, Fault]
+    ) -> None:
+        self.facts = facts
+        self.params = params
+        self.awaited = awaited
+        self.faults = faults
+        self._received: set[ClientId] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {len(self._received)} of {len(self.awaited)} received>"
+
+    @property
+    def received(self) -> frozenset[ClientId]:
+        """The clients whose message was accepted."""
+        return frozenset(self._received)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the round is over."""
+        return self._closed
+
+    @property
+    def can_close(self) -> bool:
+        """Whether enough clients have answered for the session to go on."""
+        return self._shortage() is None
+
+    def receive(self, sender: ClientId, message: Message) -> None:
+        """Accepts one client's message.
+
+        Raises:
+            UnexpectedMessageError: not this round's message, a second one, or not from a client of this
+                round. The first message stays accepted and nobody is named at fault for it.
+            RemoteError: the message breaks a rule; its sender is noted in `faults`, nothing else changes.
+            StateSpentError: the round is over.
+        """
+        self._require_open()
+        if not isinstance(message, self.expects):
+            raise UnexpectedMessageError(sender, type(message).__name__, self.expects.__name__)
+        if sender not in self.awaited:
+            raise UnexpectedMessageError(sender, type(message).__name__, f"a client that is awaited at {self.stage}")
+        if sender in self._received:
+            raise UnexpectedMessageError(sender, f"a second {type(message).__name__}", "one from each client")
+        try:
+            message.require_lengths(sender, self.params, self._roster_size())
+            self._accept(sender, message)  # type: ignore[arg-type]  # narrowed by `expects` above
+        except RemoteError as error:
+            self.note_fault(sender, error)
+            raise
+        self._received.add(sender)
+
+    def note_fault(self, sender: ClientId, error: RemoteError) -> None:
+        """Notes a client's first fault; later ones are not kept, so that faults stay bounded."""
+        if sender in self.awaited:
+            self.faults.setdefault(sender, Fault(self.stage, type(error).__name__, str(error)))
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StateSpentError(type(self).__name__)
+
+    def _close(self) -> None:
+        """Ends the round.
+
+        Raises:
+            StateSpentError: it is over already.
+            TooFewClientsError: it cannot close yet; it stays open, and the caller waits on or gives up.
+        """
+        self._require_closable()
+        self._closed = True
+
+    def _require_closable(self) -> None:
+        self._require_open()
+        shortage = self._shortage()
+        if shortage is not None:
+            raise shortage
+
+    def _too_few(self, needed: int, remaining: int, neighbourhood: ClientId | None = None) -> TooFewClientsError:
+        return TooFewClientsError(self.stage, neighbourhood, needed, remaining)
+
+    def _malformed(self, sender: ClientId, reason: str) -> MalformedMessageError:
+        return MalformedMessageError(sender, f"{self.expects.__name__}: {reason}")
+
+    @abstractmethod
+    def _roster_size(self) -> int: ...
+
+    @abstractmethod
+    def _accept(self, sender: ClientId, message: Expected) -> None: ...
+
+    @abstractmethod
+    def _shortage(self) -> TooFewClientsError | None: ...

@@ -1,0 +1,187 @@
+"""What one session is: cohort size, threshold, vector length, modulus, adversary model.
+
+Every bound on these numbers is checked here and nowhere else; all lengths on the wire follow from
+them, so no byte of a peer is parsed before its allowed length is known.
+"""
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from secagg.errors import InvalidParameterError
+from secagg.prg import Suite
+
+MAX_COHORT_SIZE: Final = 2**20
+"""Roster indices are u32 and Shamir points lie below 2**31 - 1; the cap keeps a roster's size sane."""
+
+MAX_VECTOR_LENGTH: Final = 2**32
+MAX_APPLICATION_BYTES: Final = 1024
+
+_FIXED = struct.Struct("<BBIIIQBQH")
+
+
+class AdversaryModel(enum.IntEnum):
+    """What the server may do."""
+
+    HONEST_BUT_CURIOUS = 1
+    """The server follows the protocol and tries to learn from what it sees. Four exchanges."""
+
+    ACTIVE = 2
+    """The server lies as it likes: identities, signatures and a consistency round. Five exchanges."""
+
+
+def default_threshold(cohort_size: int) -> int:
+    """Returns floor(2m/3) + 1 for m = cohort_size - 1 neighbours (Bonawitz et al. 2017, section 6.2)."""
+    return 2 * (cohort_size - 1) // 3 + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParams:
+    """The public parameters of one session; client and server hold equal ones or nothing opens.
+
+    Args:
+        cohort_size: clients invited, 3 (ACTIVE: 4) to 2**20.
+        threshold: shares that rebuild a secret, t. More than half of a client's peers, at most all of them.
+        vector_length: entries in every client's vector, d, 0 to 2**32.
+        modulus_bits: m; sums are taken modulo 2**m, 1 to 64.
+        adversary: the model that the session defends against.
+        suite: the mask generator.
+        min_survivors: the fewest clients whose sum is ever released; raised to threshold + 1, which
+            the protocol needs in any case.
+        round_number: the training round, bound into every mask.
+        application: what else both sides must agree on (a plan's or schema's digest), at most 1024 bytes.
+
+    Raises:
+        InvalidParameterError: a number is out of its range.
+    """
+
+    cohort_size: int
+    threshold: int
+    vector_length: int
+    modulus_bits: int
+    adversary: AdversaryModel = AdversaryModel.ACTIVE
+    suite: Suite = Suite.AES_128_CTR
+    min_survivors: int = 0
+    round_number: int = 0
+    application: bytes = b""
+
+    def __post_init__(self) -> None:
+        _check_enum("adversary", self.adversary, AdversaryModel)
+        _check_enum("suite", self.suite, Suite)
+        smallest = 4 if self.adversary is AdversaryModel.ACTIVE else 3
+        _check_integer("cohort_size", self.cohort_size, smallest, MAX_COHORT_SIZE)
+        neighbours = self.cohort_size - 1
+        # More than half, so that two disjoint groups of peers can never both reach the threshold.
+        _check_integer("threshold", self.threshold, neighbours // 2 + 1, neighbours)
+        _check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
+        _check_integer("modulus_bits", self.modulus_bits, 1, 64)
+        _check_integer("min_survivors", self.min_survivors, 0, self.cohort_size)
+        _check_integer("round_number", self.round_number, 0, 2**64 - 1)
+        if type(self.application) is not bytes or len(self.application) > MAX_APPLICATION_BYTES:
+            raise InvalidParameterError(
+                "application", type(self.application).__name__, f"bytes, at most {MAX_APPLICATION_BYTES} of them"
+            )
+        # A survivor's peers rebuild its seed without it, so threshold + 1 clients are the least that can finish.
+        object.__setattr__(self, "min_survivors", max(self.min_survivors, self.threshold + 1))
+
+    @classmethod
+    def for_cohort(
+        cls,
+        *,
+        cohort_size: int,
+        vector_length: int,
+        modulus_bits: int,
+        adversary: AdversaryModel = AdversaryModel.ACTIVE,
+        suite: Suite = Suite.AES_128_CTR,
+        min_survivors: int = 0,
+        round_number: int = 0,
+        application: bytes = b"",
+    ) -> "SessionParams":
+        """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
+        _check_integer("cohort_size", cohort_size, 3, MAX_COHORT_SIZE)
+        return cls(
+            cohort_size=cohort_size,
+            threshold=default_threshold(cohort_size),
+            vector_length=vector_length,
+            modulus_bits=modulus_bits,
+            adversary=adversary,
+            suite=suite,
+            min_survivors=min_survivors,
+            round_number=round_number,
+            application=application,
+        )
+
+    @property
+    def active(self) -> bool:
+        """Whether the session defends against a lying server."""
+        return self.adversary is AdversaryModel.ACTIVE
+
+    @property
+    def packed_vector_bytes(self) -> int:
+        """Bytes of one masked vector on the wire: exactly ceil(d * m / 8)."""
+        return (self.vector_length * self.modulus_bits + 7) // 8
+
+    def encode(self) -> bytes:
+        """Returns the canonical bytes, as hashed into the session context and sent in the invitation."""
+        return (
+            _FIXED.pack(
+                self.suite,
+                self.adversary,
+                self.cohort_size,
+                self.threshold,
+                self.min_survivors,
+                self.vector_length,
+                self.modulus_bits,
+                self.round_number,
+                len(self.application),
+            )
+            + self.application
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "SessionParams":
+        """Returns the parameters that `encode` wrote.
+
+        Raises:
+            InvalidParameterError: the bytes are no canonical encoding of valid parameters.
+        """
+        if len(data) < _FIXED.size:
+            raise InvalidParameterError("params", f"{len(data)} bytes", f"at least {_FIXED.size} bytes")
+        suite, adversary, cohort, threshold, survivors, length, bits, round_number, size = _FIXED.unpack_from(data)
+        application = data[_FIXED.size :]
+        if len(application) != size:
+            raise InvalidParameterError("application", f"{len(application)} bytes", f"the {size} bytes announced")
+        if adversary not in AdversaryModel.__members__.values():
+            raise InvalidParameterError("adversary", adversary, "a known adversary model")
+        if suite not in Suite.__members__.values():
+            raise InvalidParameterError("suite", suite, "a known suite")
+        params = cls(
+            cohort_size=cohort,
+            threshold=threshold,
+            vector_length=length,
+            modulus_bits=bits,
+            adversary=AdversaryModel(adversary),
+            suite=Suite(suite),
+            min_survivors=survivors,
+            round_number=round_number,
+            application=application,
+        )
+        if params.min_survivors != survivors:
+            raise InvalidParameterError("min_survivors", survivors, f"at least {params.min_survivors}")
+        return params
+
+
+def encoded_params_limit() -> int:
+    """Returns the largest number of bytes that `SessionParams.encode` can give."""
+    return _FIXED.size + MAX_APPLICATION_BYTES
+
+
+def _check_integer(parameter: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise InvalidParameterError(parameter, value, f"an integer from {low} to {high}")
+
+
+def _check_enum(parameter: str, value: object, allowed: type[enum.IntEnum]) -> None:
+    if not isinstance(value, allowed):
+        raise InvalidParameterError(parameter, value, f"one of {[str(member) for member in allowed]}")

@@ -1,0 +1,129 @@
+"""What one client accepts from any server, decided by the client's owner.
+
+There is no negotiation: an offer outside the policy is refused with the rule, the offer and what
+would have been accepted. The server never learns the policy except by that refusal.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from secagg.errors import ClientId, InvalidParameterError, PolicyViolationError
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams
+from secagg.prg import Suite
+
+MAX_CLIENT_ID: Final = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientPolicy:
+    """The terms on which a client takes part; all of them are enforced on the client.
+
+    Args:
+        identities: the Ed25519 public key of every client that may appear in a roster, by id. Needed
+            in the ACTIVE model, where no key of the message itself is ever trusted.
+        adversary: the only adversary model accepted.
+        suites: the mask generators accepted.
+        min_cohort: the smallest cohort, invited and in the roster.
+        max_cohort: the largest cohort invited.
+        corrupt_fraction: the part of the cohort that may collude with the server (gamma), 0 to below 1/2.
+            A = ceil(corrupt_fraction * cohort_size) clients are assumed corrupt in what follows.
+        min_survivors: the fewest clients in a released sum. The floor is A + 3: fewer than three
+            honest survivors protect nobody.
+        small_consortium: lowers that floor to A + 2, for consortia that know each other. Never less.
+        vector_length: the only vector length accepted, or None for any.
+        modulus_bits: the only modulus accepted, or None for any.
+        application: the only application bytes accepted, or None for any.
+        max_message_bytes: the largest message, in either direction, that a session may need.
+
+    Raises:
+        InvalidParameterError: the policy contradicts itself.
+    """
+
+    identities: Mapping[ClientId, bytes] = field(default_factory=dict, repr=False)
+    adversary: AdversaryModel = AdversaryModel.ACTIVE
+    suites: frozenset[Suite] = frozenset(Suite)
+    min_cohort: int = 3
+    max_cohort: int = MAX_COHORT_SIZE
+    corrupt_fraction: float = 0.1
+    min_survivors: int = 0
+    small_consortium: bool = False
+    vector_length: int | None = None
+    modulus_bits: int | None = None
+    application: bytes | None = None
+    max_message_bytes: int = 2**30
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.adversary, AdversaryModel):
+            raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
+        if not self.suites or not all(isinstance(suite, Suite) for suite in self.suites):
+            raise InvalidParameterError("suites", self.suites, "a non-empty set of Suite")
+        if not 0 <= self.corrupt_fraction < 0.5:
+            raise InvalidParameterError("corrupt_fraction", self.corrupt_fraction, "at least 0 and below 1/2")
+        if not 3 <= self.min_cohort <= self.max_cohort <= MAX_COHORT_SIZE:
+            raise InvalidParameterError(
+                "min_cohort, max_cohort",
+                (self.min_cohort, self.max_cohort),
+                f"3 <= min_cohort <= max_cohort <= {MAX_COHORT_SIZE}",
+            )
+        if not 0 <= self.min_survivors <= self.max_cohort:
+            raise InvalidParameterError("min_survivors", self.min_survivors, "from 0 to max_cohort")
+        if self.max_message_bytes < 1:
+            raise InvalidParameterError("max_message_bytes", self.max_message_bytes, "positive")
+        self._check_identities()
+
+    def assumed_corrupt(self, cohort_size: int) -> int:
+        """Returns A = ceil(corrupt_fraction * cohort_size), in exact arithmetic."""
+        # The decimal that the user wrote, not the binary fraction nearest to it: 0.1 of 30 is 3, not 4.
+        return math.ceil(Fraction(str(self.corrupt_fraction)) * cohort_size)
+
+    def required_survivors(self, params: SessionParams) -> int:
+        """Returns the fewest survivors of a sum that this client helps to release."""
+        floor = self.assumed_corrupt(params.cohort_size) + (2 if self.small_consortium else 3)
+        return max(floor, self.min_survivors, params.min_survivors)
+
+    def check(self, params: SessionParams) -> None:
+        """Compares a server's offer with the policy.
+
+        Raises:
+            PolicyViolationError: with the first rule that the offer breaks.
+        """
+        if params.adversary is not self.adversary:
+            raise PolicyViolationError("adversary", params.adversary.name, self.adversary.name)
+        if params.suite not in self.suites:
+            raise PolicyViolationError("suite", params.suite.name, sorted(suite.name for suite in self.suites))
+        if not self.min_cohort <= params.cohort_size <= self.max_cohort:
+            raise PolicyViolationError("cohort_size", params.cohort_size, f"{self.min_cohort} to {self.max_cohort}")
+        required = self.required_survivors(params)
+        if required > params.cohort_size:
+            raise PolicyViolationError(
+                "cohort_size", params.cohort_size, f"at least {required}, the minimum of survivors"
+            )
+        self._check_threshold(params)
+        for rule in ("vector_length", "modulus_bits", "application"):
+            accepted = getattr(self, rule)
+            if accepted is not None and getattr(params, rule) != accepted:
+                raise PolicyViolationError(rule, getattr(params, rule), accepted)
+
+    def _check_identities(self) -> None:
+        for client, key in self.identities.items():
+            if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
+                raise InvalidParameterError("identities", client, "keyed by client ids from 0 to 2**64 - 1")
+            if type(key) is not bytes or len(key) != 32:
+                raise InvalidParameterError("identities", client, "32-byte Ed25519 public keys")
+        if self.adversary is AdversaryModel.ACTIVE and not self.identities:
+            raise InvalidParameterError(
+                "identities", "none", "given in the ACTIVE model: without them a server could invent every peer"
+            )
+
+    def _check_threshold(self, params: SessionParams) -> None:
+        corrupt = self.assumed_corrupt(params.cohort_size)
+        neighbours = params.cohort_size - 1
+        # ACTIVE: 2t > m + c. A lying server shows two survivor sets; honest peers answer one each, the c corrupt
+        # peers both, so both kinds of share of one client are out of its reach (Bonawitz et al. 2017, section 6.2).
+        # HONEST_BUT_CURIOUS: the corrupt peers alone must stay below the threshold.
+        smallest = (neighbours + corrupt) // 2 + 1 if params.active else corrupt + 1
+        if params.threshold < smallest:
+            raise PolicyViolationError("threshold", params.threshold, f"at least {smallest} with {corrupt} corrupt")

@@ -1,0 +1,73 @@
+"""What is settled when each server round begins: the content of a server's snapshot."""
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from secagg.bitmap import decode_bitmap
+from secagg.cohort import Cohort
+from secagg.errors import ClientId, InvalidStateError
+from secagg.params import SessionParams
+from secagg.roster import decode_roster
+
+
+class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Before round 0: who is invited, and in the ACTIVE model whose identity key is which."""
+
+    params: SessionParams
+    session_id: bytes
+    clients: frozenset[ClientId]
+    identities: dict[ClientId, bytes]
+
+
+class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """After round 0: the roster U1."""
+
+    invitees: Invitees
+    entries: bytes
+
+    def cohort(self) -> Cohort:
+        """Returns the public facts of the session."""
+        params = self.invitees.params
+        roster, _ = decode_roster(self.entries, params)
+        return Cohort(params, self.invitees.session_id, roster)
+
+
+class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """After round 1: who dealt (U2, a bitmap), and the commitments.
+
+    `share_commitments` has shape (dealers, holders, kinds, 16), `seed_commitments` (dealers, 32); uint8.
+    """
+
+    enrolled: Enrolled
+    model_digest: bytes
+    dealers: bytes
+    share_commitments: np.ndarray
+    seed_commitments: np.ndarray
+
+
+class Summed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """After round 2: the survivors (U3, a bitmap), the masked sum, and whose seals did not open.
+
+    `unopened` has shape (holders, dealers), bool. `masked_sum` has shape (vector_length,), words.
+    """
+
+    dealt: Dealt
+    survivors: bytes
+    unopened: np.ndarray
+    masked_sum: np.ndarray
+
+
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Before round 4: who may answer (U4 in the ACTIVE model, else U3; a bitmap)."""
+
+    summed: Summed
+    answering: bytes
+
+
+def members(bitmap: bytes, size: int) -> npt.NDArray[np.bool_]:
+    """Returns a bitmap of the server's own making as bools, shape (size,)."""
+    present = decode_bitmap(bitmap, size)
+    if present is None:
+        raise InvalidStateError("the snapshot holds a bitmap of the wrong size")
+    return present

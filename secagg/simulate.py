@@ -1,0 +1,120 @@
+"""A whole session in one process, over real bytes, with scheduled dropouts."""
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from secagg.client_session import ClientSession
+from secagg.collecting import Fault
+from secagg.errors import ClientId, InvalidParameterError
+from secagg.params import SessionParams
+from secagg.policy import ClientPolicy
+from secagg.server import Result
+from secagg.server_session import ServerSession
+from secagg.signing import Identity
+from secagg.transcript import NO_MODEL
+
+STAGES: Final = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes on the wire by client: `up` to the server, `down` from it, and `answered` by stage."""
+
+    up: Mapping[ClientId, int]
+    down: Mapping[ClientId, int]
+    answered: Mapping[str, frozenset[ClientId]]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """The outcome of a simulated session.
+
+    Args:
+        sum: the survivors' vectors summed modulo 2**modulus_bits, shape (vector_length,).
+        survivors: whose vectors are in the sum.
+        culprits: clients that broke a rule, each with its first fault; none in an honest simulation.
+        traffic: bytes on the wire.
+    """
+
+    sum: npt.NDArray[np.unsignedinteger] = field(repr=False)
+    survivors: frozenset[ClientId]
+    culprits: Mapping[ClientId, Fault]
+    traffic: Traffic
+
+
+def simulate(
+    vectors: Mapping[ClientId, npt.NDArray[np.integer]],
+    params: SessionParams,
+    *,
+    dropouts: Mapping[str, Collection[ClientId]] | None = None,
+    policy: ClientPolicy | None = None,
+    model_digest: bytes = NO_MODEL,
+    executor: Executor | None = None,
+) -> SimulationResult:
+    """Runs every client and the server of one session in this process.
+
+    Args:
+        vectors: every invited client's vector, by client id.
+        params: the session's parameters.
+        dropouts: by stage ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
+            the clients that answer neither that stage nor any later one.
+        policy: the terms of every client; by default the most permissive ones that the parameters meet.
+            Its identities are replaced by those of the simulation.
+        model_digest: 32-byte digest of what the clients work on.
+        executor: runs mask generation in shards.
+
+    Returns:
+        Sum, survivors, culprits and traffic.
+
+    Raises:
+        InvalidParameterError: a dropout names no stage or no client.
+        TooFewClientsError: too few clients are left at some stage.
+        InvalidInputError: a vector is unusable.
+    """
+    leaving = _leaving(vectors, dropouts or {})
+    identities = {client: Identity.generate() for client in vectors} if params.active else {}
+    public_keys = {client: identity.public_key for client, identity in identities.items()}
+    if policy is None:
+        policy = ClientPolicy(identities=public_keys, adversary=params.adversary, corrupt_fraction=0.0)
+    else:
+        policy = replace(policy, identities=public_keys)
+    server = ServerSession(params, tuple(vectors), public_keys or None, executor=executor)
+    clients = {client: ClientSession(client, policy, identities.get(client), executor=executor) for client in vectors}
+    up, down = dict.fromkeys(vectors, 0), dict.fromkeys(vectors, 0)
+    answered: dict[str, frozenset[ClientId]] = {}
+    outbound: Mapping[ClientId, bytes] = dict.fromkeys(vectors, server.invitation)
+    while True:
+        stage = server.stage
+        for client, session in clients.items():
+            if client not in outbound or leaving.get(client, len(STAGES)) <= STAGES.index(stage):
+                continue
+            message = outbound[client]
+            down[client] += len(message)
+            vector = vectors[client] if session.wants_input else None
+            reply = session.receive(message, vector=vector, model_digest=model_digest)
+            if reply is not None:
+                up[client] += len(reply)
+                server.receive(client, reply)
+        answered[stage] = server.received
+        closed = server.close_round(model_digest)
+        if isinstance(closed, Result):
+            traffic = Traffic(up, down, answered)
+            return SimulationResult(closed.sum, closed.survivors, closed.culprits, traffic)
+        outbound = closed
+
+
+def _leaving(vectors: Mapping[ClientId, object], dropouts: Mapping[str, Collection[ClientId]]) -> dict[ClientId, int]:
+    leaving: dict[ClientId, int] = {}
+    for stage, clients in dropouts.items():
+        if stage not in STAGES:
+            raise InvalidParameterError("dropouts", stage, f"keyed by {', '.join(STAGES)}")
+        for client in clients:
+            if client not in vectors:
+                raise InvalidParameterError("dropouts", client, "clients that have a vector")
+            leaving[client] = min(leaving.get(client, len(STAGES)), STAGES.index(stage))
+    return leaving

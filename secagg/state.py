@@ -1,0 +1,60 @@
+"""Single-use states: one transition each, no copies, nothing secret in sight."""
+
+from typing import Generic, NoReturn, TypeVar
+
+import msgspec
+
+from secagg.errors import InvalidStateError, StateSpentError
+
+
+class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Base of what a state holds. `repr` shows the type and never the content."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+Held = TypeVar("Held", bound=Secrets)
+
+
+class SingleUse(Generic[Held]):
+    """A state that makes exactly one transition.
+
+    Security: a state that could be copied could answer twice, for example sign two survivor sets.
+    `copy` and `pickle` refuse; the one way out is a session's snapshot, whose rule is: save, then send.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: Held) -> None:
+        # A list, because `pop` is atomic: two threads cannot both take the content.
+        self._held = [held]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{'' if self._held else ', spent'}>"
+
+    def __copy__(self) -> NoReturn:
+        raise InvalidStateError(f"{type(self).__name__} is single-use and cannot be copied")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__copy__()
+
+    @property
+    def spent(self) -> bool:
+        """Whether the transition was made, or refused for good."""
+        return not self._held
+
+    def _peek(self) -> Held:
+        try:
+            return self._held[0]
+        except IndexError:
+            raise StateSpentError(type(self).__name__) from None
+
+    def _spend(self) -> Held:
+        try:
+            return self._held.pop()
+        except IndexError:
+            raise StateSpentError(type(self).__name__) from None

@@ -1,0 +1,69 @@
+"""Hypothesis strategies: parameters, vectors, and who answers a round."""
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from secagg.errors import ClientId
+from secagg.params import AdversaryModel, SessionParams, default_threshold
+from secagg.policy import MAX_CLIENT_ID
+from secagg.prg import Suite, word_dtype
+
+
+@st.composite
+def session_params(
+    draw: st.DrawFn,
+    max_cohort: int = 8,
+    max_length: int = 9,
+    adversaries: Collection[AdversaryModel] = tuple(AdversaryModel),
+) -> SessionParams:
+    """Draws valid parameters: small cohorts, short vectors, every modulus, both suites."""
+    adversary = draw(st.sampled_from(sorted(adversaries)))
+    cohort_size = draw(st.integers(4 if adversary is AdversaryModel.ACTIVE else 3, max_cohort))
+    neighbours = cohort_size - 1
+    return SessionParams(
+        cohort_size=cohort_size,
+        # The default is what most sessions use; any other from the floor to everyone must work as well.
+        threshold=draw(
+            st.one_of(st.just(default_threshold(cohort_size)), st.integers(neighbours // 2 + 1, neighbours))
+        ),
+        vector_length=draw(st.integers(0, max_length)),
+        modulus_bits=draw(st.integers(1, 64)),
+        adversary=adversary,
+        suite=draw(st.sampled_from(Suite)),
+        round_number=draw(st.integers(0, 2**64 - 1)),
+        application=draw(st.binary(max_size=8)),
+    )
+
+
+@st.composite
+def vectors(draw: st.DrawFn, params: SessionParams) -> dict[ClientId, npt.NDArray[np.unsignedinteger]]:
+    """Draws an input for each client of a cohort: ids from the whole range, entries from the whole modulus."""
+    ids = draw(
+        st.lists(
+            st.one_of(st.integers(0, 20), st.integers(0, MAX_CLIENT_ID)),
+            min_size=params.cohort_size,
+            max_size=params.cohort_size,
+            unique=True,
+        )
+    )
+    top = 2**params.modulus_bits - 1
+    entry = st.one_of(st.sampled_from((0, 1 % (top + 1), top)), st.integers(0, top))
+    entries = st.lists(entry, min_size=params.vector_length, max_size=params.vector_length)
+    dtype = word_dtype(params.modulus_bits)
+    return {client: np.array(draw(entries), dtype=dtype) for client in ids}
+
+
+@st.composite
+def answering(draw: st.DrawFn, clients: Collection[ClientId]) -> frozenset[ClientId]:
+    """Draws who of `clients` answers a round.
+
+    Biased towards nearly everyone: drawn evenly, a session of five rounds would almost never end in a sum.
+    """
+    everyone = sorted(clients)
+    if not everyone or draw(st.integers(0, 9)) == 0:
+        return frozenset(draw(st.lists(st.sampled_from(everyone), unique=True))) if everyone else frozenset()
+    missing = draw(st.lists(st.sampled_from(everyone), unique=True, max_size=draw(st.sampled_from((0, 0, 1, 2)))))
+    return frozenset(everyone) - frozenset(missing)

@@ -1,0 +1,103 @@
+"""From returned shares to the sum: rebuild the secrets, check them, take the masks off.
+
+Bonawitz et al. 2017, figure 4, round 4, server side.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+
+import numpy as np
+import numpy.typing as npt
+
+from secagg.agreement import KeyPair
+from secagg.cohort import Cohort
+from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from secagg.errors import InvalidShareError
+from secagg.masking import apply_masks, reduce_to_modulus
+from secagg.shamir import limbs_to_secret, reconstruct
+
+Present = npt.NDArray[np.bool_]
+
+
+def rebuild_secrets(
+    cohort: Cohort,
+    dealers: Present,
+    survivors: Present,
+    seed_commitments: npt.NDArray[np.uint8],
+    limbs: npt.NDArray[np.uint32],
+    available: Present,
+) -> tuple[dict[int, bytes], list[InvalidShareError]]:
+    """Rebuilds each dealer's one secret and checks it against what is known of it in public.
+
+    Args:
+        cohort: the session.
+        dealers: U2, shape (size,).
+        survivors: U3, shape (size,): their self-mask seed is rebuilt, everybody else's mask key.
+        seed_commitments: shape (size, 32).
+        limbs: the returned shares, shape (size, size, limbs), by dealer and responder.
+        available: which of them are there, shape (size, size).
+
+    Returns:
+        The secrets by roster index, and an error for every dealer whose shares are as dealt and wrong.
+    """
+    chosen = np.flatnonzero(dealers)
+    everyone = np.arange(len(dealers))
+    # Rows are copied only where someone left before dealing.
+    rows = slice(None) if len(chosen) == len(everyone) else chosen
+    values = reconstruct(limbs[rows], everyone + 1, available[rows], chosen + 1, cohort.params.threshold)
+    secrets: dict[int, bytes] = {}
+    errors = []
+    for dealer, row in zip(chosen.tolist(), values, strict=True):
+        kind = KIND_SELF_MASK_SEED if survivors[dealer] else KIND_MASK_KEY
+        secret = limbs_to_secret(row)
+        if secret is not None and _is_right(cohort, dealer, kind, secret, seed_commitments[dealer].tobytes()):
+            secrets[dealer] = secret
+        else:
+            errors.append(InvalidShareError(cohort.client(dealer), "dealer", cohort.client(dealer), KIND_NAMES[kind]))
+    return secrets, errors
+
+
+def remove_masks(
+    cohort: Cohort,
+    secrets: dict[int, bytes],
+    survivors: Present,
+    task_ctx: bytes,
+    masked_sum: npt.NDArray[np.unsignedinteger],
+    executor: Executor | None,
+) -> None:
+    """Takes every remaining mask off the sum, in place, and reduces it to the modulus.
+
+    Args:
+        cohort: the session.
+        secrets: for each survivor its self-mask seed, for each other dealer its mask private key.
+        survivors: U3, shape (size,).
+        task_ctx: the context of the masks.
+        masked_sum: words, shape (vector_length,).
+        executor: runs the mask generation in shards of coordinates; None is serial.
+    """
+    add: list[bytes] = []
+    subtract: list[bytes] = []
+    for index, secret in secrets.items():
+        if survivors[index]:
+            subtract.append(cohort.self_mask(index, secret, task_ctx))
+        else:
+            for survivor, mask in _masks_with_survivors(cohort, index, secret, survivors, task_ctx):
+                # The survivor added this mask if its own index is the smaller one, else it subtracted it.
+                (subtract if survivor < index else add).append(mask)
+    apply_masks(masked_sum, add, subtract, cohort.params.suite, executor)
+    reduce_to_modulus(masked_sum, cohort.params.modulus_bits)
+
+
+def _masks_with_survivors(
+    cohort: Cohort, index: int, mask_private: bytes, survivors: Present, task_ctx: bytes
+) -> Iterator[tuple[int, bytes]]:
+    key = KeyPair(mask_private)
+    neighbours = cohort.graph.neighbours(index)
+    for peer in neighbours[survivors[neighbours]].tolist():
+        yield peer, cohort.pairwise_mask(index, key, peer, task_ctx)
+
+
+def _is_right(cohort: Cohort, dealer: int, kind: int, secret: bytes, seed_commitment: bytes) -> bool:
+    if kind == KIND_SELF_MASK_SEED:
+        return cohort.self_mask_commitment(dealer, secret) == seed_commitment
+    return KeyPair(secret).public == cohort.roster.entries[dealer].mask_key

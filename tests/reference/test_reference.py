@@ -1,0 +1,606 @@
+"""The reference on its own: published vectors, other libraries' answers, and whole sessions."""
+
+import hashlib
+import hmac
+import itertools
+import struct
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from tests.reference import reference as ref
+
+SUITES = (ref.AES128_CTR, ref.CHACHA20)
+MODELS = (ref.HONEST_BUT_CURIOUS, ref.ACTIVE)
+WIDTHS = (1, 7, 16, 33, 64)
+IDS = (3, 4, 17, 255, 2**32 + 1, 2**63, 2**64 - 1)
+SESSION_ID = bytes(range(16))
+
+
+def rand(label: str, length: int) -> bytes:
+    return hashlib.shake_256(label.encode()).digest(length)
+
+
+def make_params(n: int = 4, suite: int = 1, model: int = ref.ACTIVE, m: int = 16, **changes: int | bytes) -> ref.Params:
+    defaults = {"threshold": n // 2, "min_survivors": 2, "vector_length": 11, "round_number": 5, "application": b"app"}
+    return ref.Params(suite, model, n, modulus_bits=m, **(defaults | changes))
+
+
+def make_clients(p: ref.Params) -> dict[int, ref.ClientInput]:
+    clients = {}
+    for i in IDS[: p.cohort_size]:
+        words = rand(f"vector {i}", 8 * p.vector_length)
+        vector = [w % 2**p.modulus_bits for w in struct.unpack(f"<{p.vector_length}Q", words)]
+        clients[i] = (rand(f"identity {i}", 32), vector, rand(f"advertise {i}", 64), rand(f"share {i}", 96 + 24 * 9))
+    return clients
+
+
+def run(p: ref.Params, **options) -> ref.Session:
+    return ref.run_session(p, SESSION_ID, rand("model", 32), make_clients(p), **options)
+
+
+def plain_sum(p: ref.Params, ids: list[int]) -> list[int]:
+    clients = make_clients(p)
+    return [sum(column) % 2**p.modulus_bits for column in zip(*(clients[i][1] for i in ids), strict=True)]
+
+
+def make_context(n: int = 4, suite: int = 1, **changes: int) -> tuple[ref.Context, dict[int, tuple[bytes, bytes]]]:
+    secrets = {i: (rand(f"seal {i}", 32), rand(f"mask {i}", 32)) for i in IDS[:n]}
+    entries = [ref.Entry(i, k, *map(ref.x25519, secrets[i]), bytes(64)) for k, i in enumerate(secrets)]
+    return ref.Context(make_params(n, suite, **changes), SESSION_ID, bytes(32), entries), secrets
+
+
+# --------------------------------------------------------------------------------------------- building blocks
+def test_frame_label_hash_and_kdf_are_what_the_page_spells_out():
+    assert ref.frame() == b""
+    assert ref.frame(b"ab", b"") == bytes([2, 0, 0, 0, 0, 0, 0, 0]) + b"ab" + bytes(8)
+    assert ref.label(2, "roster") == b"secagg/1/suite-2/roster"
+    framed = struct.pack("<Q", 23) + b"secagg/1/suite-2/roster" + struct.pack("<Q", 1) + b"x"
+    assert ref.H(2, "roster", b"x") == hashlib.sha256(framed).digest()
+    prk = hmac.new(b"salt", b"secret", hashlib.sha256).digest()
+    assert ref.KDF(2, b"secret", b"salt", "roster", b"x") == hmac.new(prk, framed + b"\x01", hashlib.sha256).digest()
+
+
+def test_hkdf_gives_the_first_vector_of_rfc_5869():
+    okm = ref.hkdf_sha256(b"\x0b" * 22, bytes(range(13)), bytes(range(0xF0, 0xFA)), 42)
+    assert okm.hex() == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+
+
+def test_hkdf_gives_the_third_vector_of_rfc_5869_without_salt_and_info():
+    okm = ref.hkdf_sha256(b"\x0b" * 22, b"", b"", 42)
+    assert okm.hex() == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+
+
+@pytest.mark.parametrize(
+    ("scalar", "point", "answer"),
+    [
+        (
+            "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+            "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+        ),
+        (
+            "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+            "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+            "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+        ),
+    ],
+)
+def test_x25519_gives_the_vectors_of_rfc_7748(scalar: str, point: str, answer: str):
+    assert ref.x25519(bytes.fromhex(scalar), bytes.fromhex(point)).hex() == answer
+
+
+def test_x25519_gives_the_iterated_vectors_of_rfc_7748():
+    k = point = (9).to_bytes(32, "little")
+    seen = {}
+    for i in range(1, 1001):
+        k, point = ref.x25519(k, point), k
+        seen[i] = k.hex()
+    assert seen[1] == "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079"
+    assert seen[1000] == "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"
+
+
+def test_x25519_agrees_with_cryptography():
+    for i in range(20):
+        a, b = rand(f"a {i}", 32), rand(f"b {i}", 32)
+        private, public = X25519PrivateKey.from_private_bytes(a), X25519PrivateKey.from_private_bytes(b).public_key()
+        assert ref.x25519(a) == private.public_key().public_bytes_raw()
+        assert ref.x25519(b) == public.public_bytes_raw()
+        shared = private.exchange(X25519PublicKey.from_public_bytes(ref.x25519(b)))
+        assert ref.x25519(a, ref.x25519(b)) == ref.x25519(b, ref.x25519(a)) == shared
+
+
+def test_keys_of_low_order_or_not_canonical_are_told():
+    order_eight = [
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    ]
+    small = [0, 1, ref.P - 1]
+    bad = [bytes.fromhex(k) for k in order_eight] + [k.to_bytes(32, "little") for k in small]
+    bad += [k.to_bytes(32, "little") for k in (ref.P, ref.P + 1, ref.P + 9, 2**255 + 9)]
+    assert not any(ref.key_is_good(k) for k in bad)
+    assert ref.key_is_good((9).to_bytes(32, "little"))
+    assert ref.key_is_good(ref.x25519(rand("good", 32)))
+
+
+@pytest.mark.parametrize("counter", [0, 5, 2**64 - 1, 2**128 - 1, 2**128 - 2])
+def test_aes_ctr_counts_mod_2_to_the_128(counter: int):
+    key = rand("aes", 16)
+    ecb = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 (one block at a time, by hand)
+    expected = b"".join(ecb.update(((counter + i) % 2**128).to_bytes(16, "big")) for i in range(4))
+    assert ref.keystream(1, key + counter.to_bytes(16, "big"), 61) == expected[:61]
+
+
+def test_aes_ctr_gives_the_vector_of_sp_800_38a():
+    seed = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c" + "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")
+    assert ref.keystream(1, seed, 16).hex() == "ec8cdf7398607cb0f2d21675ea9ea1e4"
+
+
+def test_chacha20_gives_the_first_two_vectors_of_rfc_8439():
+    stream = ref.keystream(2, bytes(32), 128)
+    assert stream[:16].hex() == "76b8e0ada0f13d90405d6ae55386bd28"
+    assert stream[64:80].hex() == "9f07e7be5551387a98ba977c732d080d"
+
+
+@pytest.mark.parametrize(("m", "size"), [(1, 1), (7, 1), (8, 1), (9, 2), (16, 2), (17, 4), (32, 4), (33, 8), (64, 8)])
+@pytest.mark.parametrize("suite", SUITES)
+def test_mask_words_are_low_bits_of_the_fewest_bytes(suite: int, m: int, size: int):
+    p = make_params(suite=suite, m=m)
+    words = struct.unpack(f"<11{ {1: 'B', 2: 'H', 4: 'I', 8: 'Q'}[size] }", ref.keystream(suite, bytes(32), 11 * size))
+    assert ref.mask(p, bytes(32)) == [w & (2**m - 1) for w in words]
+
+
+@pytest.mark.parametrize("m", [*WIDTHS, 8, 31, 63])
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 30])
+def test_packing_is_one_long_little_endian_integer(m: int, length: int):
+    words = [int.from_bytes(rand(f"word {i}", 8), "little") % 2**m for i in range(length)]
+    packed = ref.pack(words, m)
+    assert packed == sum(w << m * i for i, w in enumerate(words)).to_bytes((length * m + 7) // 8, "little")
+    assert ref.unpack(packed, m, length) == words
+    with pytest.raises(ref.Refused):
+        ref.unpack(packed + b"\0", m, length)
+
+
+@pytest.mark.parametrize("length", [1, 3, 9])
+def test_spare_bits_must_be_zero(length: int):
+    packed = bytearray(ref.pack([0] * length, 7))
+    packed[-1] |= 0x80
+    with pytest.raises(ref.Refused):
+        ref.unpack(bytes(packed), 7, length)
+
+
+def test_bitmaps():
+    assert ref.bitmap([0, 3, 8], 9) == b"\x09\x01"
+    assert ref.read_bitmap(b"\x09\x01", 9) == [0, 3, 8]
+    for data, size in ((b"\x09\x02", 9), (b"\x09", 9), (b"\x09\x00", 8)):
+        with pytest.raises(ref.Refused):
+            ref.read_bitmap(data, size)
+
+
+# ------------------------------------------------------------------------------------------------------- shares
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("t", [1, 2, 3, 5])
+@pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32, rand("secret", 32)])
+def test_any_t_shares_rebuild_the_secret(suite: int, t: int, secret: bytes):
+    shares = ref.split(suite, secret, rand("poly", 32), t, [1, 2, 4, 5, 7])
+    assert all(len(s) == 40 for s in shares)
+    assert all(ref.reconstruct(chosen) == secret for chosen in itertools.combinations(shares, t))
+    assert ref.reconstruct(shares) == secret
+
+
+def test_fewer_than_t_shares_do_not_rebuild_the_secret():
+    secret = bytes(32)
+    shares = ref.split(1, secret, rand("poly", 32), 3, [1, 2, 3])
+    with pytest.raises(ref.Refused):  # limbs come out at random, and one of nine is 2**30 or more, or the last 2**16
+        ref.reconstruct(shares[:2])
+
+
+def test_shares_are_the_polynomials_written_out():
+    secret, seed, t = rand("secret", 32), rand("poly", 32), 4
+    words = struct.unpack(f"<{9 * (t - 1)}I", ref.keystream(2, seed, 36 * (t - 1)))
+    c = [w & 0x7FFFFFFF for w in words]
+    assert ref.Q not in c
+    limbs = [int.from_bytes(secret, "little") // 2 ** (30 * i) % 2**30 for i in range(9)]
+    (share,) = ref.split(2, secret, seed, t, [6])
+    expected = [(limbs[i] + sum(c[9 * (k - 1) + i] * 6**k for k in (1, 2, 3))) % (2**31 - 1) for i in range(9)]
+    assert struct.unpack("<10I", share) == (6, *expected)
+
+
+def test_a_coefficient_word_of_all_ones_is_skipped(monkeypatch: pytest.MonkeyPatch):
+    stream = struct.pack("<6I", 1, 2**31 - 1, 2**32 - 1, 2**31 + 2, 2**31, 3)
+    monkeypatch.setattr(ref, "keystream", lambda _suite, _seed, length: (stream + bytes(length))[:length])
+    assert ref.coefficients(1, bytes(32), 5) == [1, 2, 0, 3, 0]
+    monkeypatch.setattr(ref, "keystream", lambda _suite, _seed, length: (b"\xff" * 400 + bytes(length))[:length])
+    assert ref.coefficients(1, bytes(32), 5) == [0] * 5
+
+
+def test_reconstruct_refuses_what_is_not_a_secret():
+    big_limb = struct.pack("<10I", 1, 2**30, *[0] * 8)
+    big_value = struct.pack("<10I", 1, *[0] * 8, 2**16)
+    same_x = [struct.pack("<10I", 1, *[0] * 9)] * 2
+    for shares in ([big_limb], [big_value], same_x, []):
+        with pytest.raises(ref.Refused):
+            ref.reconstruct(shares)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_seal_opens_for_its_receiver_alone(suite: int):
+    c, secrets = make_context(suite=suite)
+    a, b, other = IDS[:3]
+    sealed = ref.seal(c, a, secrets[a][0], b, rand("nonce", 24), bytes(80))
+    assert len(sealed) == 120
+    assert sealed[:24] == rand("nonce", 24)
+    assert ref.open_seal(c, a, b, secrets[b][0], sealed) == bytes(80)
+    assert ref.open_seal(c, b, a, secrets[a][0], sealed) is None  # the other direction
+    assert ref.open_seal(c, a, other, secrets[other][0], sealed) is None
+    assert ref.open_seal(c, a, b, secrets[b][0], sealed[:-1] + bytes([sealed[-1] ^ 1])) is None
+
+
+def test_both_ends_of_a_pair_have_the_same_mask():
+    c, secrets = make_context()
+    for v, w in itertools.combinations(IDS[:4], 2):
+        assert ref.pairwise_seed(c, v, secrets[v][1], w) == ref.pairwise_seed(c, w, secrets[w][1], v)
+
+
+# --------------------------------------------------------------------------------------------------------- wire
+def test_encoded_params():
+    p = ref.Params(2, 1, 3, 4, 5, 6, 7, 8, b"xyz")
+    assert ref.encode_params(p) == struct.pack("<BBIIIQBQH", 2, 1, 3, 4, 5, 6, 7, 8, 3) + b"xyz"
+    with pytest.raises(ref.Refused):
+        ref.encode_params(make_params(application=bytes(1025)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_entries_round_trip(model: int):
+    p = make_params(model=model)
+    size = 64 if model == ref.ACTIVE else 0
+    entries = [ref.Entry(i, k, rand(f"s{i}", 32), rand(f"m{i}", 32), rand(f"g{i}", size)) for k, i in enumerate(IDS)]
+    data = ref.encode_entries(entries)
+    assert len(data) == len(IDS) * (76 + size)
+    assert ref.decode_entries(p, data) == entries
+    with pytest.raises(ref.Refused):
+        ref.decode_entries(p, data[:-1])
+
+
+@pytest.mark.parametrize("x", [0, 1, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**64 - 1])
+def test_integers_are_what_msgspec_writes(x: int):
+    assert ref.body(ref.ABORT, x) == msgspec.msgpack.encode([11, x])
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 255, 256, 65535, 65536])
+def test_byte_strings_are_what_msgspec_writes(length: int):
+    assert ref.body(ref.SHARE_DELIVERY, b"", bytes(length)) == msgspec.msgpack.encode([5, b"", bytes(length)])
+
+
+def test_messages_round_trip_and_begin_with_the_header():
+    p = make_params(suite=2)
+    for code, kinds in ref.FIELDS.items():
+        fields = [300 + i if kind == "i" else rand(f"{code} {i}", 40) for i, kind in enumerate(kinds)]
+        data = ref.message(p, SESSION_ID, code, *fields)
+        assert data[:23] == b"SAGG\x01\x02" + bytes([code]) + SESSION_ID
+        assert data[23:] == msgspec.msgpack.encode([code, *fields])
+        assert ref.read_message(p, SESSION_ID, code, data) == fields
+        for end in range(len(data)):
+            with pytest.raises(ref.Refused):
+                ref.read_message(p, SESSION_ID, code, data[:end])
+        with pytest.raises(ref.Refused):
+            ref.read_message(p, SESSION_ID, code, data + b"\0")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "9307c40101",  # too few elements for the array
+        "9207c40101",  # a field is missing
+        "9307c4010102" + "00",  # trailing byte
+        "9308c4010102",  # another type than the header's
+        "9307c40101cc02",  # an integer that is not minimal
+        "9307c500010102",  # a length that is not minimal
+        "dc000307c4010102",  # an array header that is not minimal
+        "9307a1" + "4102",  # str for bin
+        "9307c40101ff",  # a negative integer
+        "9307c40101c3",  # a boolean
+        "9307c40101cb4000000000000000",  # a float
+        "930702c40101",  # fields the wrong way round
+        "9307c4ff01",  # a length past the end
+    ],
+)
+def test_the_reader_is_strict(body: str):
+    p = make_params()
+    good = ref.message(p, SESSION_ID, ref.SURVIVOR_SET, b"\x01", 2)
+    assert good[23:].hex() == "9307c4010102"
+    with pytest.raises(ref.Refused):
+        ref.read_message(p, SESSION_ID, ref.SURVIVOR_SET, good[:23] + bytes.fromhex(body))
+
+
+@pytest.mark.parametrize("at", range(23))
+def test_every_byte_of_the_header_counts(at: int):
+    p = make_params()
+    data = bytearray(ref.message(p, SESSION_ID, ref.ABORT, 1))
+    data[at] ^= 1
+    with pytest.raises(ref.Refused):
+        ref.read_message(p, SESSION_ID, ref.ABORT, bytes(data))
+
+
+# ----------------------------------------------------------------------------------------------- whole sessions
+def check(p: ref.Params, dropouts: dict[str, set[int]]) -> None:
+    session = run(p, dropouts=dropouts)
+    before_u3 = set().union(*(dropouts.get(stage, set()) for stage in ref.STAGES[:3]))
+    assert session.survivors == [i for i in IDS[: p.cohort_size] if i not in before_u3]
+    assert session.aggregate == plain_sum(p, session.survivors)
+    # Who answered which stage, and who was asked.
+    there = list(IDS[: p.cohort_size])
+    for stage in ref.STAGES:
+        asked = [i for s, direction, i in session.messages if (s, direction) == (stage, ref.DOWN)]
+        answered = [i for s, direction, i in session.messages if (s, direction) == (stage, ref.UP)]
+        curious = p.adversary == ref.HONEST_BUT_CURIOUS
+        assert asked == ([] if curious and stage == "unmask" else there)
+        there = [i for i in there if i not in dropouts.get(stage, ())]
+        assert answered == ([] if curious and stage == "consistency" else there)
+    assert list(dict.fromkeys(stage for stage, _, _ in session.messages)) == list(ref.STAGES)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("m", WIDTHS)
+def test_every_width_with_a_dropout_before_and_after_masking(model: int, suite: int, m: int):
+    check(make_params(5, suite, model, m), {"masked_input": {IDS[1]}, "unmask": {IDS[4]}})
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+@pytest.mark.parametrize("stage", [None, *ref.STAGES])
+def test_a_dropout_at_each_stage(model: int, suite: int, n: int, stage: str | None):
+    gone = IDS[(n * suite) % n if stage is None else (n + ref.STAGES.index(stage) * suite) % n]
+    check(make_params(n, suite, model, WIDTHS[n % 5]), {stage: {gone}} if stage else {})
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_dropout_at_every_stage_of_one_session(model: int, suite: int):
+    order = [IDS[3], IDS[0], IDS[6], IDS[2], IDS[5]]
+    dropouts = {stage: {i} for stage, i in zip(ref.STAGES, order, strict=True)}
+    check(make_params(7, suite, model, 33, threshold=1), dropouts)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_as_many_dropouts_at_once_as_the_threshold_allows(model: int):
+    check(make_params(7, 1, model, 64, threshold=3), {"masked_input": {IDS[0], IDS[3], IDS[6]}})
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("stage", ["advertise_keys", "share_keys", "masked_input", "unmask"])
+def test_one_dropout_more_is_refused(model: int, stage: str):
+    with pytest.raises(ref.Refused):
+        run(make_params(5, 2, model, threshold=3), dropouts={stage: {IDS[0], IDS[1]}})
+
+
+def test_too_few_survivors_are_refused():
+    with pytest.raises(ref.Refused, match="total"):
+        run(make_params(5, min_survivors=5), dropouts={"masked_input": {IDS[0]}})
+
+
+def test_sessions_are_functions_of_their_arguments_and_a_longer_share_rand_is_cut():
+    p = make_params(4)
+    clients = make_clients(p)
+    exact = {i: (seed, x, a, s[: 96 + 24 * 3]) for i, (seed, x, a, s) in clients.items()}
+    first, second = (ref.run_session(p, SESSION_ID, bytes(32), some) for some in (clients, exact))
+    assert first == second
+    assert list(first.messages) == list(second.messages)
+    short = {i: (seed, x, a, s[:-1]) for i, (seed, x, a, s) in exact.items()}
+    with pytest.raises(ref.Refused, match="too short"):
+        ref.run_session(p, SESSION_ID, bytes(32), short)
+
+
+def test_sizes_of_messages_are_those_of_the_table():
+    p = make_params(5, m=33)
+    session = run(p, dropouts={"masked_input": {IDS[1]}})
+    sizes = {}
+    for (stage, direction, _), data in session.messages.items():
+        sizes[stage, direction] = [len(f) if isinstance(f, bytes) else f for f in msgspec.msgpack.decode(data[23:])[1:]]
+    assert sizes == {
+        ("advertise_keys", ref.DOWN): [len(ref.encode_params(p))],
+        ("advertise_keys", ref.UP): [32, 32, 64],
+        ("share_keys", ref.DOWN): [5 * 140],
+        ("share_keys", ref.UP): [4 * 152, 32],
+        ("masked_input", ref.DOWN): [1, 4 * 152],
+        ("masked_input", ref.UP): [46, 1, 32],
+        ("consistency", ref.DOWN): [1, 4],
+        ("consistency", ref.UP): [64],
+        ("unmask", ref.DOWN): [1, 4 * 64],
+        ("unmask", ref.UP): [4 * 40],
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("at", [0, 24, 119, 120, 136])  # nonce, seal, tag, commitment of kind 1, of kind 2
+@pytest.mark.parametrize("late", [{}, {"masked_input": {IDS[1]}}])
+def test_a_record_that_does_not_open_is_listed_and_changes_nothing_else(model: int, at: int, late: dict):
+    p = make_params(5, 1, model)
+    key = ("share_keys", ref.UP, IDS[1])  # the record of the second client for the third: its table's second
+
+    def spoil(where: tuple[str, str, int], data: bytes) -> bytes:
+        if where != key:
+            return data
+        table, commitment = ref.read_message(p, SESSION_ID, ref.SHARE_KEYS, data)
+        at_byte = 152 + at
+        table = table[:at_byte] + bytes([table[at_byte] ^ 1]) + table[at_byte + 1 :]
+        return ref.message(p, SESSION_ID, ref.SHARE_KEYS, table, commitment)
+
+    session = run(p, dropouts=late, on_wire=spoil)
+    assert session.aggregate == plain_sum(p, session.survivors)
+    for i in session.survivors:
+        unopened = ref.read_message(p, SESSION_ID, ref.MASKED_INPUT, session.messages["masked_input", ref.UP, i])[1]
+        assert unopened == (b"\x02" if i == IDS[2] else b"\x00")
+    answer = ref.read_message(p, SESSION_ID, ref.UNMASKING_SHARES, session.messages["unmask", ref.UP, IDS[2]])[0]
+    assert len(answer) == 3 * 40
+
+
+def test_a_share_that_does_not_match_its_commitment_is_not_used():
+    p = make_params(5)
+
+    def spoil(where: tuple[str, str, int], data: bytes) -> bytes:
+        return data[:-1] + bytes([data[-1] ^ 1]) if where == ("unmask", ref.UP, IDS[0]) else data
+
+    session = run(p, on_wire=spoil)
+    assert session.aggregate == plain_sum(p, session.survivors)
+
+
+REWRITES = [
+    # what is refused, type of the message, stage, what to make of its fields
+    ("params", ref.INVITATION, "advertise_keys", lambda f: [f[0][:-1] + b"x"]),
+    ("own entry", ref.KEY_ROSTER, "share_keys", lambda f: [bytes([f[0][76] ^ 1]).join((f[0][:76], f[0][77:]))]),
+    ("incomplete entry", ref.KEY_ROSTER, "share_keys", lambda f: [f[0][:-1]]),
+    ("ids or indices", ref.KEY_ROSTER, "share_keys", lambda f: [f[0][140:280] + f[0][:140] + f[0][280:]]),
+    ("advertisement signature", ref.KEY_ROSTER, "share_keys", lambda f: [f[0][:-1] + bytes([f[0][-1] ^ 1])]),
+    ("roster size", ref.KEY_ROSTER, "share_keys", lambda f: [f[0][:280]]),
+    ("keys", ref.KEY_ROSTER, "share_keys", lambda f: [f[0][:-128] + f[0][-96:-64] + f[0][-96:]]),
+    ("senders", ref.SHARE_DELIVERY, "masked_input", lambda f: [b"\x1f", f[1] + bytes(152)]),
+    ("senders", ref.SHARE_DELIVERY, "masked_input", lambda f: [b"\x02", f[1][:152]]),
+    ("delivery", ref.SHARE_DELIVERY, "masked_input", lambda f: [f[0], f[1][:-152]]),
+    ("survivors", ref.SURVIVOR_SET, "consistency", lambda _: [b"\x1e", 4]),
+    ("survivors", ref.SURVIVOR_SET, "consistency", lambda _: [b"\x03", 2]),
+    ("total", ref.SURVIVOR_SET, "consistency", lambda f: [f[0], 4]),
+    ("signers", ref.UNMASKING_REQUEST, "unmask", lambda f: [f[0], f[1][:-64]]),
+    ("too few signers", ref.UNMASKING_REQUEST, "unmask", lambda f: [b"\x03", f[1][:128]]),
+    ("too few signers", ref.UNMASKING_REQUEST, "unmask", lambda f: [b"\x06", f[1][64:192]]),
+    ("consistency signature", ref.UNMASKING_REQUEST, "unmask", lambda f: [f[0], f[1][64:] + f[1][:64]]),
+    ("bitmap", ref.SURVIVOR_SET, "consistency", lambda _: [b"\x3f", 6]),
+]
+
+
+@pytest.mark.parametrize(("why", "code", "stage", "rewrite"), REWRITES)
+def test_a_client_refuses(why: str, code: int, stage: str, rewrite: Callable[[list], list]):
+    p = make_params(5)
+
+    def spoil(where: tuple[str, str, int], data: bytes) -> bytes:
+        if where != (stage, ref.DOWN, IDS[0]):
+            return data
+        return ref.message(p, SESSION_ID, code, *rewrite(ref.read_message(p, SESSION_ID, code, data)))
+
+    with pytest.raises(ref.Refused, match=f"^{why}$"):
+        run(p, on_wire=spoil)
+
+
+def test_different_survivor_sets_for_two_clients_are_noticed():
+    p = make_params(5)
+
+    def split_view(where: tuple[str, str, int], data: bytes) -> bytes:
+        if where != ("consistency", ref.DOWN, IDS[4]):
+            return data
+        return ref.message(p, SESSION_ID, ref.SURVIVOR_SET, b"\x1e", 4)
+
+    with pytest.raises(ref.Refused, match="consistency signature"):
+        run(p, on_wire=split_view)
+
+
+def test_another_model_is_another_task():
+    p = make_params(4)
+    one, other = (ref.run_session(p, SESSION_ID, digest, make_clients(p)) for digest in (bytes(32), b"\1" + bytes(31)))
+    changed = {stage for (stage, _, _), data in one.messages.items() if data not in other.messages.values()}
+    assert changed == {"masked_input", "consistency", "unmask"}
+    assert one.aggregate == other.aggregate
+
+
+# ------------------------------------------------------------------------- peers and servers that break the rules
+class Wire:
+    """Rewrites the fields of one message, knowing the context that the roster fixed."""
+
+    def __init__(self, p: ref.Params, code: int, key: tuple[str, str, int], rewrite: Callable) -> None:
+        self.p, self.code, self.key, self.rewrite = p, code, key, rewrite
+
+    def __call__(self, where: tuple[str, str, int], data: bytes) -> bytes:
+        if where[:2] == ("share_keys", ref.DOWN):
+            (entries,) = ref.read_message(self.p, SESSION_ID, ref.KEY_ROSTER, data)
+            self.c = ref.Context(self.p, SESSION_ID, rand("model", 32), ref.decode_entries(self.p, entries))
+        if where != self.key:
+            return data
+        fields = self.rewrite(self.c, ref.read_message(self.p, SESSION_ID, self.code, data))
+        return ref.message(self.p, SESSION_ID, self.code, *fields)
+
+
+@pytest.mark.parametrize(
+    ("at", "word"), [(0, 1), (0, 4), (4, 2**31 - 1), (36, 2**32 - 1), (40, 1), (44, 2**31 - 1), (76, 2**31)]
+)
+def test_a_committed_share_with_a_wrong_x_or_limb_is_unopened(at: int, word: int):
+    p, (dealer, holder) = make_params(5), IDS[1:3]
+
+    def deal_badly(c: ref.Context, fields: list) -> list:
+        table, commitment = fields
+        seal_private, holder_private = rand(f"advertise {dealer}", 32), rand(f"advertise {holder}", 32)
+        record = table[152:304]
+        plain = ref.open_seal(c, dealer, holder, holder_private, record[:120])
+        assert plain is not None
+        plain = plain[:at] + word.to_bytes(4, "little") + plain[at + 4 :]
+        bad = ref.seal(c, dealer, seal_private, holder, record[:24], plain)
+        for kind in (1, 2):
+            bad += ref.share_commitment(c, dealer, holder, kind, plain[40 * kind - 40 : 40 * kind])
+        return [table[:152] + bad + table[304:], commitment]
+
+    wire = Wire(p, ref.SHARE_KEYS, ("share_keys", ref.UP, dealer), deal_badly)
+    session = run(p, on_wire=wire)
+    fields = ref.read_message(p, SESSION_ID, ref.MASKED_INPUT, session.messages["masked_input", ref.UP, holder])
+    assert fields[1] == b"\x02"
+    assert session.aggregate == plain_sum(p, session.survivors)
+
+
+def test_a_survivor_whose_shares_never_came_is_refused():
+    p = make_params(5)
+    wire = Wire(p, ref.SURVIVOR_SET, ("consistency", ref.DOWN, IDS[0]), lambda _c, _f: [b"\x1f", 5])
+    with pytest.raises(ref.Refused, match="^survivors$"):
+        run(p, on_wire=wire, dropouts={"share_keys": {IDS[4]}})
+
+
+def test_a_signer_outside_the_survivors_is_refused():
+    p = make_params(5)
+
+    def add_signer(c: ref.Context, fields: list) -> list:
+        signature = ref.sign(rand(f"identity {IDS[4]}", 32), ref.consistency_digest(c, b"\x0f", 4))
+        return [b"\x1f", fields[1] + signature]
+
+    wire = Wire(p, ref.UNMASKING_REQUEST, ("unmask", ref.DOWN, IDS[0]), add_signer)
+    with pytest.raises(ref.Refused, match="^signers$"):
+        run(p, on_wire=wire, dropouts={"masked_input": {IDS[4]}})
+
+
+def test_the_server_refuses_an_input_of_another_task():
+    p = make_params(5)
+    wire = Wire(p, ref.MASKED_INPUT, ("masked_input", ref.UP, IDS[0]), lambda _c, f: [*f[:2], bytes(32)])
+    with pytest.raises(ref.Refused, match="^task digest$"):
+        run(p, on_wire=wire)
+
+
+@pytest.mark.parametrize(("late", "why"), [({}, "rebuilt b"), ({"masked_input": {IDS[1]}}, "rebuilt mask key")])
+def test_the_server_refuses_a_secret_that_is_not_the_one_committed_to(late: dict, why: str):
+    p, (dealer, *_) = make_params(5), IDS[1:]
+
+    def deal_others(c: ref.Context, fields: list) -> list:
+        seal_private, xs = rand(f"advertise {dealer}", 32), [1, 3, 4, 5]
+        shares = ref.split(1, rand("other", 32), rand("poly", 32), p.threshold, xs)
+        table = b""
+        for v, share in zip(c.neighbours(dealer), shares, strict=True):
+            table += ref.seal(c, dealer, seal_private, v, rand(f"nonce {v}", 24), share + share)
+            table += b"".join(ref.share_commitment(c, dealer, v, kind, share) for kind in (1, 2))
+        return [table, fields[1]]
+
+    wire = Wire(p, ref.SHARE_KEYS, ("share_keys", ref.UP, dealer), deal_others)
+    with pytest.raises(ref.Refused, match=f"^{why}$"):
+        run(p, on_wire=wire, dropouts=late)
+
+
+def test_identity_keys_must_differ_and_be_known():
+    p = make_params(4)
+    clients = make_clients(p)
+    clients[IDS[1]] = (clients[IDS[0]][0], *clients[IDS[1]][1:])
+    with pytest.raises(ref.Refused, match="^identity keys$"):
+        ref.run_session(p, SESSION_ID, bytes(32), clients)
+
+
+@pytest.mark.parametrize("changes", [{"n": 4, "threshold": 5}, {"n": 4, "threshold": 4}, {"n": 3, "threshold": 2}])
+def test_rosters_of_a_wrong_size_are_refused(changes: dict[str, int]):
+    with pytest.raises(ref.Refused, match="^roster size$"):
+        ref.run_session(make_params(**changes), SESSION_ID, bytes(32), make_clients(make_params(4)))
