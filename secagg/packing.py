@@ -22,6 +22,8 @@ import numpy.typing as npt
 from secagg.errors import InvalidInputError, InvalidParameterError
 from secagg.prg import WordDtype, word_dtype
 
+__all__ = ["add_packed", "check_packed", "pack", "packed_size", "unpack", "word_dtype"]
+
 Words: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 _GROUPS_AT_ONCE: Final = 2000

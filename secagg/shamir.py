@@ -42,16 +42,18 @@ _BABY_STEPS: Final = 64
 """Powers of x that one matrix product covers. The factors are below 2**31 and 2**16, so that 64 products
 sum to less than 2**53. More would not be exact, fewer would leave more work to Horner's rule."""
 
-_POINTS_AT_ONCE: Final = 1024
-_SECRETS_AT_ONCE: Final = 4
-"""With 1024 points and t = 667 the float64 results of four secrets take 7 MB."""
+_POINTS_AT_ONCE: Final = 448
+"""A product of 9 by 64 by 448 stays just below the 2**18 multiplications from which on OpenBLAS starts
+threads. For so little work they never pay, and on a busy machine waiting for them costs ten times the
+work itself."""
 
 _WEIGHT_BITS: Final = 11
 _RESPONDERS_AT_ONCE: Final = 1024
 """Weights are cut into three pieces of 11 bits. Any uint32 times 11 bits, 1024 times, is below 2**53."""
 
 _DEALERS_AT_ONCE: Final = 32
-"""With 1024 responders a block of float64 shares takes 2.3 MB."""
+"""With 1024 responders a block of float64 shares takes 2.3 MB. Each dealer's product is too small for
+OpenBLAS to start threads."""
 
 _DIFFERENCES_AT_ONCE: Final = 1 << 18
 """Differences of points held at once for Lagrange weights: 2 MB."""
@@ -89,9 +91,8 @@ def split(secrets: Sequence[bytes], threshold: int, points: Points, seed: bytes,
         holders = slice(first_point, first_point + _POINTS_AT_ONCE)
         # Baby steps: x**0 .. x**63; giant step: x**64.
         table = powers(x[holders], _BABY_STEPS + 1)
-        for first_secret in range(0, len(secrets), _SECRETS_AT_ONCE):
-            block = slice(first_secret, first_secret + _SECRETS_AT_ONCE)
-            shares[block, holders] = _evaluate(coefficients[block], table)
+        for polynomials, target in zip(coefficients, shares, strict=True):
+            target[holders] = _evaluate(polynomials, table).T
     return shares
 
 
@@ -105,7 +106,8 @@ def reconstruct(shares: Limbs, points: Points, available: Mask, dealer_points: P
 
         f(0) = sum of nu_i * g(x_i) = S0 - S1 / x_u,    S0 = sum nu_i * y_i,    S1 = sum nu_i * x_i * y_i,
 
-    with y = 0 in place of the dealer's own share. It holds for dealers outside the t + 1 as well.
+    where the dealer's own share counts nu_u * y_u - nu_u * x_u * y_u / x_u = 0, whatever stands in
+    its place. It holds for dealers outside the t + 1 as well.
 
     Args:
         shares: the returned values, uint32, shape (dealers, responders, 9). Entries that are not
@@ -141,7 +143,7 @@ def reconstruct(shares: Limbs, points: Points, available: Mask, dealer_points: P
     usable = available & ~own
     if dealers and int(usable.sum(axis=1).min()) < threshold:
         raise InvalidInputError("available", "a dealer has too few shares", f"at least {threshold} for each")
-    # The own share counts as known, with the value 0, wherever t + 1 points are used.
+    # Where t + 1 points are used, the own share is as good as there.
     known = usable | own
     favourites = np.argsort(-known.sum(axis=0), kind="stable")
     limbs = np.empty((dealers, LIMBS), np.uint32)
@@ -156,7 +158,7 @@ def reconstruct(shares: Limbs, points: Points, available: Mask, dealer_points: P
             # Exactly t shares, and x_u is no responder's point: plain Lagrange interpolation.
             served = usable[pending[:, np.newaxis], base].all(axis=1)
         chosen = pending[served]
-        sums = _weighted_sums(shares, own, chosen, base, x)
+        sums = _weighted_sums(shares, chosen, base, x)
         if base.size > threshold:
             correction = multiply(sums[:, 1], invert(dealer_x[chosen])[:, np.newaxis])
             limbs[chosen] = reduce(sums[:, 0] + np.uint64(PRIME) - correction)
@@ -263,40 +265,37 @@ def _uniform_words(count: int, seed: bytes, suite: Suite) -> Limbs:
 
 
 def _evaluate(coefficients: Elements, table: Elements) -> Elements:
-    """Evaluates polynomials by baby steps and giant steps.
+    """Evaluates one secret's polynomials by baby steps and giant steps.
 
-    P(x) = sum over j of x**(64 j) * P_j(x), each P_j of 64 coefficients: all P_j at all points are one
+    P(x) = sum over j of x**(64 j) * P_j(x), each P_j of 64 coefficients: all P_j at all points are a
     matrix product with the powers 0 to 63, and Horner's rule in x**64 adds them up.
 
     Args:
-        coefficients: elements, shape (secrets, threshold, 9).
+        coefficients: elements, shape (threshold, 9).
         table: the powers 0 to 64 of the points, elements, shape (65, points).
 
     Returns:
-        Elements, shape (secrets, points, 9).
+        Elements, shape (9, points).
     """
-    secrets, threshold, _ = coefficients.shape
+    threshold = coefficients.shape[0]
     width = min(_BABY_STEPS, threshold)
     giant_steps = -(-threshold // width)
-    padded = np.zeros((secrets, giant_steps * width, LIMBS))
-    padded[:, :threshold] = coefficients
-    # Rows by (giant step, secret, limb), columns by baby step.
-    rows = padded.reshape(secrets, giant_steps, width, LIMBS).transpose(1, 0, 3, 2).reshape(-1, width)
+    padded = np.zeros((giant_steps * width, LIMBS))
+    padded[:threshold] = coefficients
+    rows = padded.reshape(giant_steps, width, LIMBS).transpose(0, 2, 1)
     # Exact: coefficients are below 2**31, either half of a power is below 2**16, and at most 64 of their
     # products are added, so that every partial sum, in whatever order, is an integer below 2**53.
     lower = (rows @ (table[:width] & np.uint64(0xFFFF)).astype(np.float64)).astype(np.uint64)
     upper = (rows @ (table[:width] >> np.uint64(16)).astype(np.float64)).astype(np.uint64)
     parts = reduce(upper)
     parts <<= np.uint64(16)
-    parts += lower  # Below 2**47 + 2**53, and below 2**54 is all that the next step needs.
-    parts = parts.reshape(giant_steps, secrets * LIMBS, -1)
-    giant = table[width]
+    parts += lower  # Not reduced: below 2**47 + 2**53.
     values = reduce(parts[-1])
     for part in parts[-2::-1]:
-        values *= giant  # Below 2**62, so that the sum is below 2**63.
+        values *= table[width]  # Below 2**62, so that the sum is below 2**63.
         values += part
         reduce(values)
-    return values.reshape(secrets, LIMBS, -1).transpose(0, 2, 1)
+    return values
 
 
 def _lagrange_weights(x: Elements) -> Elements:
@@ -313,14 +312,11 @@ def _lagrange_weights(x: Elements) -> Elements:
     return multiply(product(x[:, np.newaxis].copy()), invert(denominators))
 
 
-def _weighted_sums(
-    shares: Limbs, own: Mask, dealers: npt.NDArray[np.intp], base: npt.NDArray[np.intp], x: Elements
-) -> Elements:
+def _weighted_sums(shares: Limbs, dealers: npt.NDArray[np.intp], base: npt.NDArray[np.intp], x: Elements) -> Elements:
     """Returns S0 and S1 of `reconstruct` for some dealers, elements, shape (len(dealers), 2, 9).
 
     Args:
         shares: as there.
-        own: where the responder is the dealer, bool, shape (all dealers, responders).
         dealers: rows of `shares` to take.
         base: the responders to take, whose weights serve all these dealers.
         x: all responders' points.
@@ -335,9 +331,7 @@ def _weighted_sums(
         target = sums[first_dealer : first_dealer + _DEALERS_AT_ONCE]
         for first in range(0, base.shape[0], _RESPONDERS_AT_ONCE):
             some = base[first : first + _RESPONDERS_AT_ONCE]
-            index = block[:, np.newaxis], some
-            values = shares[index].astype(np.float64)
-            values[own[index]] = 0
+            values = shares[block[:, np.newaxis], some].astype(np.float64)
             # Exact: at most 1024 products of an 11-bit piece and a 32-bit share, below 2**53.
             partial = (rows[:, first : first + _RESPONDERS_AT_ONCE] @ values).astype(np.uint64)
             low, middle, high = (reduce(part) for part in np.split(partial, 3, axis=1))

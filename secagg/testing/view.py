@@ -26,6 +26,11 @@ class ServerView:
         self._survivors: dict[ClientId, frozenset[ClientId]] = {}
         self._holders: dict[tuple[ClientId, str], set[int]] = defaultdict(set)
 
+    @property
+    def roster(self) -> frozenset[ClientId]:
+        """The clients whose exposure is watched."""
+        return frozenset(self._roster)
+
     def delivered(self, client: ClientId, message: ShareDelivery) -> None:
         """Notes whose shares a client was given."""
         self._senders[client] = self._members(message.senders)
