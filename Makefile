@@ -13,13 +13,13 @@ demo: $(VENV)/.installed-demo
 	$(VENV)/bin/secagg demo
 
 test: $(VENV)/.installed-dev
-	$(RUN) pytest -n $(WORKERS) --benchmark-disable --cov --cov-branch --cov-report=term
+	$(RUN) pytest -n $(WORKERS) --dist loadgroup --benchmark-disable --cov --cov-branch --cov-report=term
 
 check: $(VENV)/.installed-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(VENV)/.installed-dev
 	$(RUN) pytest benchmarks --benchmark-only

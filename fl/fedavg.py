@@ -5,7 +5,7 @@ zero and so makes the best of a clip. Deltas are float64 whatever the model's dt
 unsigned integers can be negative, and one of float16 need not be a float16.
 """
 
-import math
+import sys
 
 import numpy as np
 
@@ -38,7 +38,9 @@ def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     """
     schema = ArraySchema.of(global_model)
     difference = flatten(local_model, schema)
-    difference -= flatten(global_model, schema)
+    # An overflow becomes infinity, which restore refuses with the array's name.
+    with np.errstate(over="ignore"):
+        difference -= flatten(global_model, schema)
     return restore(difference, delta_schema(schema))
 
 
@@ -60,10 +62,12 @@ def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) 
     """
     if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)):
         raise InvalidParameterError("learning_rate", type(learning_rate).__name__, "a float")
-    if not math.isfinite(learning_rate):
+    if not abs(learning_rate) <= sys.float_info.max:
         raise InvalidParameterError("learning_rate", learning_rate, "finite")
     schema = ArraySchema.of(global_model)
     step = flatten(mean_delta, delta_schema(schema))
-    step *= learning_rate
-    step += flatten(global_model, schema)
+    # As above.
+    with np.errstate(over="ignore"):
+        step *= learning_rate
+        step += flatten(global_model, schema)
     return restore(step, schema)

@@ -90,8 +90,6 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema) -> NamedArrays
 
 
 def _is_exact(array: npt.NDArray[Any]) -> bool:
-    if array.dtype.itemsize < 8:
-        return True
     return int(array.min()) >= -_EXACT_INTEGER_LIMIT and int(array.max()) <= _EXACT_INTEGER_LIMIT
 
 

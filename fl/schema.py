@@ -201,8 +201,7 @@ def _native(dtype: np.dtype[Any], name: str | int) -> np.dtype[Any]:
     # Not by kind and size alone: a timedelta is no integer, and a long double is no float64 though it may be as long.
     if native not in _DTYPES or native.type is np.longdouble:
         raise SchemaMismatchError(f"dtype of array {name!r}", str(dtype), _ALLOWED_DTYPES)
-    # Of several types of one size (int64 and longlong) the canonical one.
-    return np.dtype(native.str)
+    return native
 
 
 def _utf8(name: str) -> bytes:

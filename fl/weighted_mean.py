@@ -98,7 +98,6 @@ class WeightedMean:
             SchemaMismatchError: the arrays do not fit the schema.
             InvalidInputError: the weight is refused, or an entry is not finite or no exact float64.
         """
-        weight = self.quantizer.check_weight(weight)
         return self.quantizer.encode(flatten(arrays, self.schema), weight)
 
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[NamedArrays, int]:

@@ -551,7 +551,7 @@ def test_a_committed_share_with_a_wrong_x_or_limb_is_unopened(at: int, word: int
 def test_a_survivor_whose_shares_never_came_is_refused():
     p = make_params(5)
     wire = Wire(p, ref.SURVIVOR_SET, ("consistency", ref.DOWN, IDS[0]), lambda _c, _f: [b"\x1f", 5])
-    with pytest.raises(ref.Refused, match="^survivors$"):
+    with pytest.raises(ref.Refused, match=r"^survivors$"):
         run(p, on_wire=wire, dropouts={"share_keys": {IDS[4]}})
 
 
@@ -563,14 +563,14 @@ def test_a_signer_outside_the_survivors_is_refused():
         return [b"\x1f", fields[1] + signature]
 
     wire = Wire(p, ref.UNMASKING_REQUEST, ("unmask", ref.DOWN, IDS[0]), add_signer)
-    with pytest.raises(ref.Refused, match="^signers$"):
+    with pytest.raises(ref.Refused, match=r"^signers$"):
         run(p, on_wire=wire, dropouts={"masked_input": {IDS[4]}})
 
 
 def test_the_server_refuses_an_input_of_another_task():
     p = make_params(5)
     wire = Wire(p, ref.MASKED_INPUT, ("masked_input", ref.UP, IDS[0]), lambda _c, f: [*f[:2], bytes(32)])
-    with pytest.raises(ref.Refused, match="^task digest$"):
+    with pytest.raises(ref.Refused, match=r"^task digest$"):
         run(p, on_wire=wire)
 
 
@@ -596,11 +596,11 @@ def test_identity_keys_must_differ_and_be_known():
     p = make_params(4)
     clients = make_clients(p)
     clients[IDS[1]] = (clients[IDS[0]][0], *clients[IDS[1]][1:])
-    with pytest.raises(ref.Refused, match="^identity keys$"):
+    with pytest.raises(ref.Refused, match=r"^identity keys$"):
         ref.run_session(p, SESSION_ID, bytes(32), clients)
 
 
 @pytest.mark.parametrize("changes", [{"n": 4, "threshold": 5}, {"n": 4, "threshold": 4}, {"n": 3, "threshold": 2}])
 def test_rosters_of_a_wrong_size_are_refused(changes: dict[str, int]):
-    with pytest.raises(ref.Refused, match="^roster size$"):
+    with pytest.raises(ref.Refused, match=r"^roster size$"):
         ref.run_session(make_params(**changes), SESSION_ID, bytes(32), make_clients(make_params(4)))

@@ -64,6 +64,8 @@ def session_sum(words: Sequence[np.ndarray], modulus_bits: int) -> np.ndarray:
 @example(modulus_bits=32, clients=2**32 - 1, weight_cap=1000)
 @example(modulus_bits=32, clients=2**32, weight_cap=1000)
 @example(modulus_bits=8, clients=51, weight_cap=7)
+@example(modulus_bits=8, clients=5, weight_cap=51)
+@example(modulus_bits=8, clients=5, weight_cap=52)
 @settings(deadline=None)
 def test_the_modulus_is_filled_exactly_or_refused(modulus_bits: int, clients: int, weight_cap: int):
     if clients >= 2**modulus_bits:
@@ -120,15 +122,15 @@ def test_words_are_the_documented_function_of_the_seed(length: int):
     quantizer = Quantizer(clip=2.0, modulus_bits=20, clients=1, weight_cap=4)
     values = [Fraction(17 * i % 1021 - 510, 256) for i in range(length)]
     words = quantizer._encode(np.array([float(value) for value in values]), 3, SEED)
-    expected = []
+    expected, ups = [], 0
     for value, word in zip(values, chacha20_words(SEED, length), strict=True):
         scaled = (value + 2) / 4 * Fraction(3, 4) * (2**20 - 1)
         rounded_up = Fraction(word >> 11, 2**53) < scaled - math.floor(scaled)
         expected.append(math.floor(scaled) + rounded_up)
+        ups += rounded_up
     assert words.tolist() == [*expected, 3]
-    assert length < 9 or any(
-        math.floor((v + 2) * 3 * (2**20 - 1) / 16) < e for v, e in zip(values, expected, strict=True)
-    )
+    # This seed and these values round both down and up.
+    assert length < 40 or 0 < ups < length
 
 
 def test_the_keystream_goes_on_from_chunk_to_chunk():
@@ -185,10 +187,13 @@ def test_the_decoded_mean_is_within_the_stated_bound(
 
 
 def test_the_bound_is_not_slack_by_much():
-    """With one client the error comes within 1 % of the bound, so a smaller one would be wrong."""
+    """With one client the error comes within 1 % of the bound, so a smaller one would be wrong.
+
+    False-positive rate exp(-100): each of 10**6 errors is that large with probability 10**-4.
+    """
     quantizer = Quantizer(clip=1.0, modulus_bits=8, clients=1, weight_cap=1)
     rng = np.random.default_rng(1)
-    vector = rng.uniform(-1, 1, 100_000)
+    vector = rng.uniform(-1, 1, 1_000_000)
     mean, _ = quantizer.decode(quantizer.encode(vector, 1), 1)
     worst = np.abs(mean - vector).max()
     assert 0.99 * quantizer.error_bound(1, 1) < worst < quantizer.error_bound(1, 1)
@@ -227,9 +232,8 @@ def test_the_weighted_mean_is_unbiased_and_its_variance_as_stated():
     assert quantizer.levels == 12
     errors = mean - truth
     assert abs(errors.mean()) < hoeffding_radius(draws, 3 * step)
-    fractions = [
-        (value + clip) / (2 * clip) * weight / 8 * 12 % 1 for value, weight in zip(values, weights, strict=True)
-    ]
+    scaled = [(value + clip) / (2 * clip) * weight / 8 * 12 for value, weight in zip(values, weights, strict=True)]
+    fractions = [value % 1 for value in scaled]
     variance = sum(f * (1 - f) for f in fractions) * step**2
     assert variance < 3 / 4 * step**2
     # Each squared error lies in [0, (3 step)**2].
