@@ -32,6 +32,7 @@ from secagg.errors import (
     InvalidInputError,
     InvalidParameterError,
     MalformedMessageError,
+    PolicyViolationError,
 )
 from secagg.masking import apply_masks, reduce_to_modulus
 from secagg.messages import (
@@ -44,6 +45,7 @@ from secagg.messages import (
     SurvivorSet,
     UnmaskingRequest,
     UnmaskingShares,
+    largest_message_bytes,
 )
 from secagg.packing import pack
 from secagg.params import SessionParams
@@ -95,6 +97,9 @@ class AdvertisingKeys(SingleUse[Invited]):
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         policy.check(params)
+        largest = largest_message_bytes(params)
+        if largest > policy.max_message_bytes:
+            raise PolicyViolationError("max_message_bytes", largest, policy.max_message_bytes)
         check_identity(params, identity)
         if identity is not None and policy.identities.get(client) != identity.public_key:
             raise InvalidInputError(

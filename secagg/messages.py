@@ -285,6 +285,11 @@ _DECODERS: Final = {kind: msgspec.msgpack.Decoder(message) for kind, message in 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
+def largest_message_bytes(params: SessionParams) -> int:
+    """Returns the most bytes that any message of a session can have, header included."""
+    return HEADER_BYTES + max(message_type.limit(params) for message_type in _TYPES.values())
+
+
 def encode(message: Message, suite: Suite, session_id: bytes) -> bytes:
     """Returns header and body."""
     buffer = bytearray(_HEADER.pack(MAGIC, labels.WIRE_VERSION, suite, message.kind, session_id))
