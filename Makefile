@@ -22,7 +22,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(VENV)/.installed-dev
-	$(RUN) pytest benchmarks --benchmark-only
+	$(RUN) pytest benchmarks --benchmark-only -s
 
 vectors: $(VENV)/.installed-dev
 	$(RUN) tests.vectors.make

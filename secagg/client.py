@@ -30,7 +30,6 @@ from secagg.errors import (
     SERVER,
     ClientId,
     InvalidInputError,
-    InvalidParameterError,
     MalformedMessageError,
     PolicyViolationError,
 )
@@ -49,7 +48,7 @@ from secagg.messages import (
 )
 from secagg.packing import pack
 from secagg.params import SessionParams
-from secagg.policy import MAX_CLIENT_ID, ClientPolicy
+from secagg.policy import ClientPolicy, check_client_id
 from secagg.prg import word_dtype
 from secagg.roster import RosterEntry, decode_roster, entry_bytes
 from secagg.signing import SIGNATURE_BYTES, Identity, verify
@@ -92,8 +91,7 @@ class AdvertisingKeys(SingleUse[Invited]):
         policy: ClientPolicy,
         identity: Identity | None = None,
     ) -> None:
-        if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
-            raise InvalidParameterError("client", client, "an integer from 0 to 2**64 - 1")
+        check_client_id("client", client)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         policy.check(params)

@@ -2,7 +2,7 @@
 
 import hashlib
 from concurrent.futures import Executor
-from typing import Final, NoReturn
+from typing import Final
 
 from secagg.client import (
     AdvertisingKeys,
@@ -40,10 +40,10 @@ from secagg.messages import (
     immutable,
 )
 from secagg.params import SessionParams
-from secagg.policy import ClientPolicy
+from secagg.policy import ClientPolicy, check_client_id
 from secagg.signing import Identity
 from secagg.snapshot import CLIENT_ROLE, read_snapshot, write_snapshot
-from secagg.state import Secrets
+from secagg.state import Secrets, Uncopyable
 from secagg.transcript import NO_MODEL
 
 _EXPECTED: Final[dict[type, type[Message]]] = {
@@ -65,7 +65,7 @@ class _Snapshot(Secrets, frozen=True):
     last_reply: bytes | None
 
 
-class ClientSession:
+class ClientSession(Uncopyable):
     """One client's part in one session.
 
     Feed `receive` what the server sent, send what it returns. `wants_input` says when the next
@@ -76,6 +76,9 @@ class ClientSession:
         policy: what this client accepts from any server.
         identity: its long-term key; needed in the ACTIVE model.
         executor: runs the mask generation in shards; a thread pool. None is serial.
+
+    Raises:
+        InvalidParameterError: the client's id is none.
 
     Security: after any `RemoteError` other than `MalformedMessageError` the session is over and its
     secrets are dropped. Persist `to_bytes()` before sending what `receive` returned, and delete the
@@ -92,6 +95,7 @@ class ClientSession:
         *,
         executor: Executor | None = None,
     ) -> None:
+        check_client_id("client", client)
         self._client = client
         self._policy = policy
         self._identity = identity
@@ -104,15 +108,6 @@ class ClientSession:
 
     def __repr__(self) -> str:
         return f"<ClientSession of client {self._client}, {self.phase}>"
-
-    def __copy__(self) -> NoReturn:
-        raise InvalidStateError("a session cannot be copied: it could then answer twice")
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__copy__()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        self.__copy__()
 
     @property
     def phase(self) -> str:

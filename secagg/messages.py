@@ -79,7 +79,7 @@ class Invitation(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
     @classmethod
     def _content_limit(cls, params: SessionParams) -> int:
-        return _INVITATION_LIMIT
+        return encoded_params_limit()
 
 
 class AdvertiseKeys(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
@@ -261,8 +261,6 @@ class Abort(Message, frozen=True, array_like=True, forbid_unknown_fields=True, t
         return 0
 
 
-_INVITATION_LIMIT: Final = encoded_params_limit() + _ENVELOPE_BYTES
-
 MessageType: TypeAlias = type[Message]
 
 _TYPES: Final[dict[int, MessageType]] = {
@@ -306,7 +304,7 @@ def decode_invitation(data: bytes) -> tuple[SessionParams, bytes]:
     suite, message_type, session_id = _read_header(data, SERVER)
     if message_type is not Invitation:
         raise MalformedMessageError(SERVER, f"expected an Invitation, not {message_type.__name__}")
-    message = _decode_body(data, Invitation, _INVITATION_LIMIT, SERVER)
+    message = _decode_body(data, Invitation, encoded_params_limit() + _ENVELOPE_BYTES, SERVER)
     if not isinstance(message, Invitation):
         raise MalformedMessageError(SERVER, "body and header disagree on the type")
     try:

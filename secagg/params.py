@@ -179,7 +179,7 @@ def encoded_params_limit() -> int:
 
 def _check_integer(parameter: str, value: object, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
-        raise InvalidParameterError(parameter, value, f"an integer from {low} to {high}")
+        raise InvalidParameterError(parameter, value, f"a Python int from {low} to {high}")
 
 
 def _check_enum(parameter: str, value: object, allowed: type[enum.IntEnum]) -> None:

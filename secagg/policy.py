@@ -17,6 +17,16 @@ from secagg.prg import Suite
 MAX_CLIENT_ID: Final = 2**64 - 1
 
 
+def check_client_id(parameter: str, client: object) -> None:
+    """Refuses what is no client id.
+
+    Raises:
+        InvalidParameterError: it is no Python int from 0 to 2**64 - 1.
+    """
+    if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
+        raise InvalidParameterError(parameter, client, "a Python int from 0 to 2**64 - 1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientPolicy:
     """The terms on which a client takes part; all of them are enforced on the client.
@@ -60,6 +70,8 @@ class ClientPolicy:
             raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
         if not self.suites or not all(isinstance(suite, Suite) for suite in self.suites):
             raise InvalidParameterError("suites", self.suites, "a non-empty set of Suite")
+        # A plain float, which snapshots can hold, whatever kind of number was given.
+        object.__setattr__(self, "corrupt_fraction", float(self.corrupt_fraction))
         if not 0 <= self.corrupt_fraction < 0.5:
             raise InvalidParameterError("corrupt_fraction", self.corrupt_fraction, "at least 0 and below 1/2")
         if not 3 <= self.min_cohort <= self.max_cohort <= MAX_COHORT_SIZE:
@@ -109,8 +121,7 @@ class ClientPolicy:
 
     def _check_identities(self) -> None:
         for client, key in self.identities.items():
-            if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
-                raise InvalidParameterError("identities", client, "keyed by client ids from 0 to 2**64 - 1")
+            check_client_id("identities", client)
             if type(key) is not bytes or len(key) != 32:
                 raise InvalidParameterError("identities", client, "32-byte Ed25519 public keys")
         if self.adversary is AdversaryModel.ACTIVE and not self.identities:

@@ -43,7 +43,7 @@ from secagg.messages import (
 )
 from secagg.packing import add_packed, check_packed
 from secagg.params import SessionParams
-from secagg.policy import MAX_CLIENT_ID
+from secagg.policy import check_client_id
 from secagg.prg import word_dtype
 from secagg.roster import Roster, RosterEntry
 from secagg.server_facts import Dealt, Enrolled, Invitees, Signed, Summed, members
@@ -106,8 +106,8 @@ class CollectingKeys(Round[Invitees, AdvertiseKeys]):
         cohort = frozenset(clients)
         if len(cohort) != params.cohort_size or len(clients) != params.cohort_size:
             raise InvalidInputError("clients", f"{len(cohort)} different ids", f"{params.cohort_size} different ids")
-        if not all(type(client) is int and 0 <= client <= MAX_CLIENT_ID for client in cohort):
-            raise InvalidInputError("clients", "an id is out of range", "integers from 0 to 2**64 - 1")
+        for client in cohort:
+            check_client_id("clients", client)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         if params.active:

@@ -28,6 +28,7 @@ from secagg.server import (
 )
 from secagg.server_facts import Dealt, Enrolled, Invitees, Signed, Summed
 from secagg.snapshot import SERVER_ROLE, read_snapshot, write_snapshot
+from secagg.state import Uncopyable
 from secagg.transcript import NO_MODEL, SESSION_ID_BYTES
 
 _Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
@@ -39,9 +40,10 @@ class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     facts: _Facts
     faults: dict[ClientId, Fault]
     outbound: dict[ClientId, bytes]
+    aborted: dict[ClientId, AbortCode]
 
 
-class ServerSession:
+class ServerSession(Uncopyable):
     """One session on the server.
 
     Send `invitation` to every client, feed `receive` what they answer, and call `close_round` when
@@ -188,7 +190,9 @@ class ServerSession:
         """
         if self._touched or self._round.closed:
             raise InvalidStateError("a server's snapshot is taken right after close_round, before any answer")
-        content = _Snapshot(self._params, self._session_id, self._round.facts, self._round.faults, dict(self._outbound))
+        content = _Snapshot(
+            self._params, self._session_id, self._round.facts, self._round.faults, dict(self._outbound), self.aborted
+        )
         return write_snapshot(SERVER_ROLE, content, wrapping_key)
 
     @classmethod
@@ -206,6 +210,7 @@ class ServerSession:
         current = _restore(content.facts, dict(content.faults))
         session._begin(content.params, content.session_id, current, executor)
         session._outbound = content.outbound
+        session.aborted = dict(content.aborted)
         return session
 
     def _encode(self, message: Message) -> bytes:

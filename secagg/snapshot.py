@@ -63,6 +63,8 @@ def read_snapshot(role: int, data: bytes, content: type[Content], wrapping_key: 
         InvalidInputError: the wrapping key has a wrong type or length.
     """
     _check_wrapping_key(wrapping_key)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidStateError("a snapshot is bytes")
     header, rest = bytes(data[:_HEADER_BYTES]), bytes(data[_HEADER_BYTES:])
     if len(header) != _HEADER_BYTES or header[: len(_MAGIC)] != _MAGIC:
         raise InvalidStateError("these bytes are no snapshot")

@@ -17,7 +17,22 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True)
 Held = TypeVar("Held", bound=Secrets)
 
 
-class SingleUse(Generic[Held]):
+class Uncopyable:
+    """Refuses `copy` and `pickle`: what exists twice could answer twice."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> NoReturn:
+        raise InvalidStateError(f"{type(self).__name__} cannot be copied or pickled: use to_bytes of its session")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__copy__()
+
+
+class SingleUse(Uncopyable, Generic[Held]):
     """A state that makes exactly one transition.
 
     Security: a state that could be copied could answer twice, for example sign two survivor sets.
@@ -32,15 +47,6 @@ class SingleUse(Generic[Held]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self._held else ', spent'}>"
-
-    def __copy__(self) -> NoReturn:
-        raise InvalidStateError(f"{type(self).__name__} is single-use and cannot be copied")
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__copy__()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        self.__copy__()
 
     @property
     def spent(self) -> bool:
