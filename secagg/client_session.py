@@ -27,9 +27,11 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.messages import (
+    INVITATION_BYTES,
     Abort,
     AbortCode,
     KeyRoster,
+    MaskedInput,
     Message,
     ShareDelivery,
     SurvivorSet,
@@ -38,6 +40,7 @@ from secagg.messages import (
     decode_invitation,
     encode,
     immutable,
+    largest_message_bytes,
 )
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy, check_client_id
@@ -61,8 +64,9 @@ class _Snapshot(Secrets, frozen=True):
     over: bool
     held: Advertised | Shared | Masked | Fixed | None
     session: tuple[SessionParams, bytes] | None
-    last_digest: bytes
+    accepted: tuple[bytes, ...]
     last_reply: bytes | None
+    aborted: AbortCode | None
 
 
 class ClientSession(Uncopyable):
@@ -85,7 +89,18 @@ class ClientSession(Uncopyable):
     older snapshot: a session restored twice could answer twice.
     """
 
-    __slots__ = ("_client", "_executor", "_identity", "_last", "_over", "_policy", "_session", "_state", "aborted")
+    __slots__ = (
+        "_accepted",
+        "_client",
+        "_executor",
+        "_identity",
+        "_last_reply",
+        "_over",
+        "_policy",
+        "_session",
+        "_state",
+        "aborted",
+    )
 
     def __init__(
         self,
@@ -103,7 +118,8 @@ class ClientSession(Uncopyable):
         self._state: ClientState | None = None
         self._session: tuple[SessionParams, bytes] | None = None
         self._over = False
-        self._last: tuple[bytes, bytes | None] = (b"", None)
+        self._accepted: tuple[bytes, ...] = ()
+        self._last_reply: bytes | None = None
         self.aborted: AbortCode | None = None
 
     def __repr__(self) -> str:
@@ -132,8 +148,8 @@ class ClientSession(Uncopyable):
         """Takes one message of the server.
 
         Args:
-            data: the message. The last accepted one may come again and gets the same reply; only the
-                masked input is not kept, and its repetition gets None.
+            data: the message. An accepted one may come again: the last gets the same reply, except that
+                a masked input is not kept and gets None, as an earlier one does.
             vector: this client's vector, with the message for which `wants_input` is true.
             model_digest: digest of what this client was given to work on, with the vector.
 
@@ -145,10 +161,10 @@ class ClientSession(Uncopyable):
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
-        data = immutable(data)
+        data = self._bounded(data)
         digest = hashlib.sha256(data).digest()
-        if digest == self._last[0]:
-            return self._last[1]
+        if digest in self._accepted:
+            return self._last_reply if digest == self._accepted[-1] else None
         if self._over:
             raise StateSpentError("this session")
         try:
@@ -158,12 +174,17 @@ class ClientSession(Uncopyable):
         except RemoteError:
             self._end()
             raise
+        finally:
+            if self._state is not None and self._state.spent:
+                # Something failed half-way, such as an executor: the secrets are gone, and so is the session.
+                self._end()
         encoded = None
         if reply is not None and self._session is not None:
             params, session_id = self._session
             encoded = encode(reply, params.suite, session_id)
+        self._accepted = (*self._accepted, digest)
         # The masked input is not kept: it is large, and its loss is a dropout like any other.
-        self._last = (digest, None if isinstance(self._state, CheckingConsistency | AwaitingSurvivors) else encoded)
+        self._last_reply = None if isinstance(reply, MaskedInput) else encoded
         return encoded
 
     def leave(self, code: AbortCode = AbortCode.LEAVING) -> bytes | None:
@@ -181,7 +202,9 @@ class ClientSession(Uncopyable):
         held = None if self._state is None else self._state._peek()
         if isinstance(held, Invited):
             raise InvalidStateError("no snapshot is taken between the invitation and the keys")
-        content = _Snapshot(self._client, self._policy, self._over, held, self._session, *self._last)
+        content = _Snapshot(
+            self._client, self._policy, self._over, held, self._session, self._accepted, self._last_reply, self.aborted
+        )
         return write_snapshot(CLIENT_ROLE, content, wrapping_key)
 
     @classmethod
@@ -203,13 +226,22 @@ class ClientSession(Uncopyable):
         session = cls(content.client, content.policy, identity, executor=executor)
         session._over = content.over
         session._session = content.session
-        session._last = (content.last_digest, content.last_reply)
+        session._accepted = content.accepted
+        session._last_reply = content.last_reply
+        session.aborted = content.aborted
         if content.session is not None and not content.over:
             check_identity(content.session[0], identity)
             if identity is not None and content.policy.identities.get(content.client) != identity.public_key:
                 raise InvalidInputError("identity", "it is not this client's", "the identity of the snapshot's client")
         session._state = _restore(content.held, identity)
         return session
+
+    def _bounded(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Returns the message as bytes; a flood is refused before it is copied or hashed."""
+        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
+        if isinstance(data, bytes | bytearray | memoryview) and memoryview(data).nbytes > limit:
+            raise MalformedMessageError(SERVER, f"more than the {limit} bytes that any message here can have")
+        return immutable(data)
 
     def _advance(self, data: bytes, vector: Vector | None, model_digest: bytes) -> Message | None:
         if self._session is None:

@@ -6,7 +6,7 @@ notes its first fault. The caller owns the clock: it decides when a round is ove
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
@@ -26,8 +26,12 @@ Facts = TypeVar("Facts")
 Item = TypeVar("Item")
 
 
+DISPUTED: Final = "DisputedShares"
+"""In place of an error's name where a client's peers say that what it dealt does not open, and may be lying."""
+
+
 class Fault(msgspec.Struct, frozen=True):
-    """A client's first fault: the stage, the error's name, and its text, which holds nothing secret."""
+    """A client's first fault: the stage, the error's name or DISPUTED, and a text that holds nothing secret."""
 
     stage: str
     error: str

@@ -36,6 +36,9 @@ SHARE_RECORD_BYTES: Final = SEALED_BYTES + 2 * COMMITMENT_BYTES
 # MessagePack's own bytes: array and type tag, and up to 5 bytes before each of at most three fields.
 _ENVELOPE_BYTES: Final = 32
 
+INVITATION_BYTES: Final = HEADER_BYTES + encoded_params_limit() + _ENVELOPE_BYTES
+"""The longest invitation: known before there are any parameters."""
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Base of all messages. `repr` shows the type and never the content."""
@@ -304,7 +307,7 @@ def decode_invitation(data: bytes) -> tuple[SessionParams, bytes]:
     suite, message_type, session_id = _read_header(data, SERVER)
     if message_type is not Invitation:
         raise MalformedMessageError(SERVER, f"expected an Invitation, not {message_type.__name__}")
-    message = _decode_body(data, Invitation, encoded_params_limit() + _ENVELOPE_BYTES, SERVER)
+    message = _decode_body(data, Invitation, INVITATION_BYTES - HEADER_BYTES, SERVER)
     if not isinstance(message, Invitation):
         raise MalformedMessageError(SERVER, "body and header disagree on the type")
     try:

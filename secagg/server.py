@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from secagg.bitmap import decode_bitmap, encode_bitmap
 from secagg.checks import check_advertisement
-from secagg.collecting import Expected, Facts, Fault, Outbound, Round
+from secagg.collecting import DISPUTED, Expected, Facts, Fault, Outbound, Round
 from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 from secagg.errors import (
     AuthenticationError,
@@ -71,7 +71,8 @@ class Result:
     Args:
         sum: the survivors' vectors summed modulo 2**modulus_bits; words, shape (vector_length,).
         survivors: whose vectors are in the sum (U3).
-        culprits: clients that broke a rule, each with its first fault; their messages did not count.
+        culprits: clients that broke a rule, each with its first fault. What was refused did not count; who
+            sent something sound instead can be among the survivors all the same.
     """
 
     sum: npt.NDArray[np.unsignedinteger] = field(repr=False)
@@ -290,18 +291,29 @@ class CollectingMaskedInputs(_WithCohort[Dealt, MaskedInput]):
         needed, remaining = self.params.min_survivors, int(np.count_nonzero(self._arrived))
         if remaining < needed:
             return self._too_few(needed, remaining)
-        return self._smallest_neighbourhood(self._dealers, self._arrived)
+        return self._smallest_neighbourhood(self._dealers, self._arrived) or self._unopenable()
+
+    def _unopenable(self) -> TooFewClientsError | None:
+        """Returns the shortage where too many peers report that what some dealer sealed does not open."""
+        opened = self._cohort.graph.members_present(self._arrived) - np.count_nonzero(self._unopened, axis=0)
+        opened[~self._dealers] = self._roster_size()
+        worst = int(opened.argmin())
+        if opened[worst] >= self.params.threshold:
+            return None
+        return self._too_few(self.params.threshold, int(opened[worst]), self._cohort.client(worst))
 
     def close(self) -> tuple["CollectingSignatures | CollectingUnmasking", Mapping[ClientId, SurvivorSet]]:
         """Fixes the survivors (U3), irrevocably, and tells them who they are.
 
         Raises:
-            TooFewClientsError: not enough inputs yet; the round stays open.
-            InvalidShareError: more than half of those who answered could not open what one client dealt:
-                it is named, and nothing can be unmasked any more.
+            TooFewClientsError: not enough inputs yet, or not enough peers that could open what one client
+                dealt; that client is then noted in `faults`. The round stays open.
+            InvalidShareError: more than half of the peers that answered report of one client that what it
+                dealt does not open, and what is left is not enough. The round stays open.
         """
+        self._require_open()
+        self._note_disputed()
         self._close()
-        self._require_openable()
         survivors = encode_bitmap(self._arrived)
         summed = Summed(self.facts, survivors, self._unopened, self._sum)
         message = SurvivorSet(survivors, int(np.count_nonzero(self._arrived)))
@@ -310,17 +322,28 @@ class CollectingMaskedInputs(_WithCohort[Dealt, MaskedInput]):
             return CollectingSignatures(summed, self.faults), outbound
         return CollectingUnmasking(Signed(summed, survivors), self.faults), outbound
 
-    def _require_openable(self) -> None:
-        reports = np.count_nonzero(self._unopened, axis=0)
-        answered = self._cohort.graph.members_present(self._arrived)
-        # A threshold is more than half of a neighbourhood, so what fewer than half report cannot alone decide, and
-        # what more than half report is not an invention of the corrupt ones.
-        for index in np.flatnonzero(self._dealers & (2 * reports > answered)).tolist():
-            client = self._cohort.client(index)
-            error = InvalidShareError(client, "dealer", client, KIND_NAMES[KIND_SELF_MASK_SEED])
-            self.faults.setdefault(client, Fault(self.stage, type(error).__name__, str(error)))
-            if answered[index] - reports[index] < self.params.threshold:
-                raise error
+    def _note_disputed(self) -> None:
+        shortage = self._unopenable()
+        if shortage is None or shortage.neighbourhood is None:
+            return
+        dealer = self._index[shortage.neighbourhood]
+        reports = int(np.count_nonzero(self._unopened[:, dealer]))
+        answered = int(self._cohort.graph.members_present(self._arrived)[dealer])
+        if not reports:
+            return
+        # Nobody can prove who lies, the dealer or those who report. More than half of a neighbourhood is never
+        # corrupt where a threshold holds, so that many are believed; fewer are noted as what they are, a dispute.
+        believed = 2 * reports > answered
+        detail = f"{reports} of {answered} peers report that what it dealt does not open"
+        fault = Fault(
+            self.stage,
+            InvalidShareError.__name__ if believed else DISPUTED,
+            detail if believed else f"{detail}: it lies, or they do",
+        )
+        self.faults.setdefault(shortage.neighbourhood, fault)
+        if believed:
+            kind = KIND_SELF_MASK_SEED if self._arrived[dealer] else KIND_MASK_KEY
+            raise InvalidShareError(shortage.neighbourhood, "dealer", shortage.neighbourhood, KIND_NAMES[kind])
 
 
 class CollectingSignatures(_WithCohort[Summed, ConsistencySignature]):

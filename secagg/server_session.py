@@ -163,7 +163,8 @@ class ServerSession(Uncopyable):
 
         Raises:
             TooFewClientsError: it cannot close yet; the session is unchanged: wait on, or give up.
-            InvalidShareError: a dealer has made the session fail; it is named.
+            InvalidShareError: a dealer keeps the session from a sum; it is named. At masked_input the
+                session is unchanged, as more inputs might still help; at unmask it has failed for good.
             StateSpentError: the session is over.
         """
         current = self._round

@@ -1,0 +1,65 @@
+"""A server advertises keys of its own for an honest client, whose identity key it does not hold."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from secagg.agreement import KeyPair
+from secagg.errors import AuthenticationError
+from secagg.roster import RosterEntry, entry_bytes
+from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, PEER, VICTIM, Scene, flipped, records
+
+
+def substituted() -> tuple[Scene, dict[int, RosterEntry], RosterEntry]:
+    scene = Scene(ACTIVE).until("share_keys")
+    entries = {entry.client: entry for entry in scene.roster()}
+    lie = RosterEntry(PEER, KeyPair(os.urandom(32)).public, KeyPair(os.urandom(32)).public, b"")
+    return scene, entries, lie
+
+
+@pytest.mark.parametrize("forgery", ["zeros", "of_the_old_keys", "by_another", "by_another_for_itself"])
+def test_keys_that_a_peer_did_not_sign_are_refused(forgery: str):
+    scene, entries, lie = substituted()
+    signatures = {
+        "zeros": bytes(64),
+        "of_the_old_keys": entries[PEER].signature,
+        "by_another": scene.signed(lie, signer=LIAR).signature,
+        "by_another_for_itself": scene.signed(replace(lie, client=LIAR)).signature,
+    }
+    entries[PEER] = replace(lie, signature=signatures[forgery])
+    error = scene.refused(VICTIM, scene.roster_message(entries.values()), AuthenticationError)
+    assert error.reason == f"the signature over the keys of client {PEER} does not verify"
+    scene.assert_exact(scene.finish(), missing={VICTIM})
+
+
+@pytest.mark.parametrize("position", [0, 31, 32, 63])
+def test_a_signature_with_one_bit_turned_over_is_refused(position: int):
+    scene = Scene(ACTIVE).until("share_keys")
+    entries = [
+        replace(entry, signature=flipped(entry.signature, position)) if entry.client == PEER else entry
+        for entry in scene.roster()
+    ]
+    scene.refused(VICTIM, scene.roster_message(entries), AuthenticationError)
+
+
+def test_a_roster_without_signatures_is_garbage():
+    scene = Scene(ACTIVE).until("share_keys")
+    size = entry_bytes(scene.params)
+    entries = [entry[:-64] for entry in records(scene.read(scene.outbound[VICTIM]).entries, size)]
+    assert entry_bytes(Scene(HONEST_BUT_CURIOUS).params) == len(entries[0])
+    # One entry less, so that what is left is no whole number of signed ones.
+    scene.ignored(VICTIM, scene.altered(scene.outbound[VICTIM], entries=b"".join(entries[1:])))
+    scene.assert_exact(scene.finish())
+
+
+def test_the_server_names_a_client_whose_signature_does_not_hold():
+    scene = Scene(ACTIVE)
+    replies = scene.answers()
+    message = scene.read(replies[LIAR])
+    scene.accused(LIAR, scene.altered(replies.pop(LIAR), signature=flipped(message.signature)), AuthenticationError)
+    scene.upload(replies)
+    scene.close()
+    result = scene.finish()
+    scene.assert_exact(result, missing={LIAR})
+    assert result.culprits[LIAR].error == "AuthenticationError"

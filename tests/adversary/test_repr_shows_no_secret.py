@@ -1,0 +1,107 @@
+"""Somebody reads the logs: no repr and no error text of any state, message or session shows a secret."""
+
+import base64
+import traceback
+from collections.abc import Iterator
+
+from secagg.agreement import KeyPair
+from secagg.client_session import _Snapshot
+from secagg.errors import SecAggError
+from secagg.params import AdversaryModel
+from tests.adversary.scene import ACTIVE, IDS, SPARE, VICTIM, Scene, both_models, without
+
+
+def spellings(secret: bytes) -> Iterator[str]:
+    """The ways in which bytes get into a text, of eight bytes in the middle, so that a cut does not hide them."""
+    middle = secret[8:16]
+    yield middle.hex()
+    yield middle.hex(" ")
+    yield repr(middle)[2:-1]
+    yield middle.decode("latin-1")
+    yield str(list(middle))[1:-1]
+    # Base64 from a multiple of three on.
+    yield base64.b64encode(secret[9:18]).decode()
+    yield base64.b64encode(secret[6:15]).decode()
+
+
+def assert_hidden(secrets: list[bytes], *shown: object) -> None:
+    assert secrets
+    for it in shown:
+        for text in (repr(it), str(it), f"{it}"):
+            assert not [secret for secret in secrets for spelling in spellings(secret) if spelling in text], it
+
+
+def test_the_search_finds_what_is_shown():
+    secret = bytes(range(100, 132))
+    for shown in (secret, secret.hex(), list(secret), base64.b64encode(secret).decode(), secret.decode("latin-1")):
+        try:
+            assert_hidden([secret], shown)
+        except AssertionError:
+            continue
+        raise RuntimeError(f"not found in {shown!r}")
+
+
+@both_models
+def test_no_session_state_or_message_shows_a_secret(model: AdversaryModel):
+    scene = Scene(model)
+    seed = scene.identities[VICTIM].seed()
+    while True:
+        for client, data in scene.outbound.items():
+            assert repr(scene.read(data)) == f"<{type(scene.read(data)).__name__}>"
+            session = scene.clients[client]
+            if session._state is None:
+                continue
+            held = session._state._peek()
+            snapshot = _Snapshot(
+                client, session._policy, False, held, session._session, session._accepted, session._last_reply, None
+            )
+            secrets = [*scene.secrets(client), scene.identities[client].seed()]
+            parts = [getattr(held, field) for field in held.__struct_fields__]
+            structs = [part for part in parts if hasattr(part, "__struct_fields__")]
+            assert_hidden(secrets, session, session._state, held, snapshot, *structs, scene.server, scene.server._round)
+        replies = scene.answers()
+        for reply in replies.values():
+            message = scene.read(reply)
+            assert repr(message) == f"<{type(message).__name__}>"
+        scene.upload(replies)
+        result = scene.close()
+        if result is not None:
+            break
+    vector = [scene.vectors[VICTIM].tobytes()]
+    assert_hidden(vector, result, scene.server, scene.server._round)
+    assert str(result.sum.tolist()[0]) not in repr(result)
+    assert_hidden([seed], scene.identities[VICTIM], scene.clients[VICTIM])
+
+
+def test_key_pairs_identities_and_policies_show_no_private_half():
+    private = bytes(range(1, 33))
+    scene = Scene(ACTIVE)
+    identity = scene.identities[VICTIM]
+    assert_hidden([private], KeyPair(private))
+    assert_hidden([identity.seed()], identity, scene.clients[VICTIM], scene.clients[VICTIM]._policy)
+
+
+@both_models
+def test_no_error_shows_a_secret(model: AdversaryModel):
+    count = 0
+    for stage in ("share_keys", "masked_input", "consistency", "unmask"):
+        if stage == "consistency" and model is not ACTIVE:
+            continue
+        scene = Scene(model).until(stage)
+        session = scene.clients[VICTIM]
+        snapshot = session.to_bytes()
+        secrets = [*scene.secrets(VICTIM), scene.identities[VICTIM].seed()]
+        first_field = scene.read(scene.outbound[VICTIM]).__struct_fields__[0]
+        lies = [
+            b"\xff" + snapshot,
+            scene.outbound[VICTIM] + snapshot,
+            scene.altered(scene.outbound[VICTIM], **{first_field: snapshot}),
+            scene.survivor_set(without(IDS, VICTIM, SPARE)) if stage != "consistency" else scene.survivor_set(IDS, 3),
+        ]
+        for lie in lies:
+            try:
+                session.receive(lie, vector=scene.vectors[VICTIM])
+            except SecAggError as error:
+                count += 1
+                assert_hidden(secrets, error, error.args, "".join(traceback.format_exception(error)))
+    assert count >= 12

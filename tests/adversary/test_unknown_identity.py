@@ -1,0 +1,37 @@
+"""A server invents peers, or vouches itself for the identity keys of others."""
+
+from dataclasses import replace
+
+import pytest
+
+from secagg.errors import AuthenticationError, InvalidInputError
+from tests.adversary.scene import ACTIVE, IDS, LIAR, SPARE, STRANGER, VICTIM, Scene
+
+
+def test_a_peer_that_the_policy_does_not_know_is_refused():
+    known = {client: identity.public_key for client, identity in Scene(ACTIVE).identities.items() if client in IDS}
+    del known[LIAR]
+    scene = Scene(ACTIVE, policies={VICTIM: {"identities": known}}).until("share_keys")
+    error = scene.refused(VICTIM, scene.outbound[VICTIM], AuthenticationError)
+    assert error.reason == f"no identity key is known for client {LIAR}"
+    scene.assert_exact(scene.finish(), missing={VICTIM})
+
+
+def test_an_invented_client_in_the_place_of_a_silent_one_is_refused():
+    scene = Scene(ACTIVE).until("share_keys")
+    entries = {entry.client: entry for entry in scene.roster()}
+    silent = entries.pop(SPARE)
+    entries[STRANGER] = scene.signed(replace(silent, client=STRANGER))
+    lie = scene.roster_message(sorted(entries.values(), key=lambda entry: entry.client))
+    error = scene.refused(VICTIM, lie, AuthenticationError)
+    assert error.reason == f"no identity key is known for client {STRANGER}"
+
+
+def test_a_client_does_not_take_part_under_an_identity_that_its_policy_gives_to_another():
+    known = {client: identity.public_key for client, identity in Scene(ACTIVE).identities.items() if client in IDS}
+    known[VICTIM] = Scene(ACTIVE).identities[STRANGER].public_key
+    scene = Scene(ACTIVE, policies={VICTIM: {"identities": known}})
+    with pytest.raises(InvalidInputError) as raised:
+        scene.deliver(VICTIM)
+    assert raised.value.field == "identity"
+    assert scene.clients[VICTIM].phase == "awaiting the invitation"
