@@ -161,7 +161,8 @@ class ClientSession(Uncopyable):
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
-        data = self._bounded(data)
+        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
+        data = immutable(data, limit, SERVER)
         digest = hashlib.sha256(data).digest()
         if digest in self._accepted:
             return self._last_reply if digest == self._accepted[-1] else None
@@ -188,13 +189,14 @@ class ClientSession(Uncopyable):
         return encoded
 
     def leave(self, code: AbortCode = AbortCode.LEAVING) -> bytes | None:
-        """Ends the session and drops its secrets.
+        """Ends the session and drops its secrets, the last reply too.
 
         Returns:
             The message that tells the server, or None where no session was begun.
         """
         session = self._session
         self._end()
+        self._accepted, self._last_reply = (), None
         return None if session is None else encode(Abort(code), session[0].suite, session[1])
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
@@ -235,13 +237,6 @@ class ClientSession(Uncopyable):
                 raise InvalidInputError("identity", "it is not this client's", "the identity of the snapshot's client")
         session._state = _restore(content.held, identity)
         return session
-
-    def _bounded(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Returns the message as bytes; a flood is refused before it is copied or hashed."""
-        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
-        if isinstance(data, bytes | bytearray | memoryview) and memoryview(data).nbytes > limit:
-            raise MalformedMessageError(SERVER, f"more than the {limit} bytes that any message here can have")
-        return immutable(data)
 
     def _advance(self, data: bytes, vector: Vector | None, model_digest: bytes) -> Message | None:
         if self._session is None:

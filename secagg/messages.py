@@ -337,17 +337,23 @@ def decode(data: bytes, culprit: Culprit, params: SessionParams, session_id: byt
     return _decode_body(data, message_type, message_type.limit(params), culprit)
 
 
-def immutable(data: bytes | bytearray | memoryview) -> bytes:
+def immutable(data: bytes | bytearray | memoryview, limit: int, culprit: Culprit) -> bytes:
     """Returns received data as bytes: unchanged, or copied where it could change underneath a view.
+
+    Args:
+        data: as received.
+        limit: the most bytes; a flood is refused before it is copied or hashed.
+        culprit: who sent it.
 
     Raises:
         InvalidInputError: `data` is nothing of the kind.
+        MalformedMessageError: it is longer than `limit`.
     """
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, bytearray | memoryview):
-        return bytes(data)
-    raise InvalidInputError("data", f"it is {type(data).__name__}", "bytes, bytearray or memoryview")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidInputError("data", f"it is {type(data).__name__}", "bytes, bytearray or memoryview")
+    if memoryview(data).nbytes > limit:
+        raise MalformedMessageError(culprit, f"more than the {limit} bytes that any message here can have")
+    return data if isinstance(data, bytes) else bytes(data)
 
 
 def _read_header(data: bytes, culprit: Culprit) -> tuple[Suite, MessageType, bytes]:

@@ -70,14 +70,14 @@ class SessionParams:
         _check_enum("adversary", self.adversary, AdversaryModel)
         _check_enum("suite", self.suite, Suite)
         smallest = 4 if self.adversary is AdversaryModel.ACTIVE else 3
-        _check_integer("cohort_size", self.cohort_size, smallest, MAX_COHORT_SIZE)
+        check_integer("cohort_size", self.cohort_size, smallest, MAX_COHORT_SIZE)
         neighbours = self.cohort_size - 1
         # More than half, so that two disjoint groups of peers can never both reach the threshold.
-        _check_integer("threshold", self.threshold, neighbours // 2 + 1, neighbours)
-        _check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
-        _check_integer("modulus_bits", self.modulus_bits, 1, 64)
-        _check_integer("min_survivors", self.min_survivors, 0, self.cohort_size)
-        _check_integer("round_number", self.round_number, 0, 2**64 - 1)
+        check_integer("threshold", self.threshold, neighbours // 2 + 1, neighbours)
+        check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
+        check_integer("modulus_bits", self.modulus_bits, 1, 64)
+        check_integer("min_survivors", self.min_survivors, 0, self.cohort_size)
+        check_integer("round_number", self.round_number, 0, 2**64 - 1)
         if type(self.application) is not bytes or len(self.application) > MAX_APPLICATION_BYTES:
             raise InvalidParameterError(
                 "application", type(self.application).__name__, f"bytes, at most {MAX_APPLICATION_BYTES} of them"
@@ -99,7 +99,7 @@ class SessionParams:
         application: bytes = b"",
     ) -> "SessionParams":
         """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
-        _check_integer("cohort_size", cohort_size, 3, MAX_COHORT_SIZE)
+        check_integer("cohort_size", cohort_size, 3, MAX_COHORT_SIZE)
         return cls(
             cohort_size=cohort_size,
             threshold=default_threshold(cohort_size),
@@ -177,7 +177,12 @@ def encoded_params_limit() -> int:
     return _FIXED.size + MAX_APPLICATION_BYTES
 
 
-def _check_integer(parameter: str, value: object, low: int, high: int) -> None:
+def check_integer(parameter: str, value: object, low: int, high: int) -> None:
+    """Refuses what is no Python int (a bool is none) from `low` to `high`.
+
+    Raises:
+        InvalidParameterError: with what was offered.
+    """
     if type(value) is not int or not low <= value <= high:
         raise InvalidParameterError(parameter, value, f"a Python int from {low} to {high}")
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Final
 
 from secagg.errors import ClientId, InvalidParameterError, PolicyViolationError
-from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams
+from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams, check_integer
 from secagg.prg import Suite
 
 MAX_CLIENT_ID: Final = 2**64 - 1
@@ -70,20 +70,24 @@ class ClientPolicy:
             raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
         if not self.suites or not all(isinstance(suite, Suite) for suite in self.suites):
             raise InvalidParameterError("suites", self.suites, "a non-empty set of Suite")
+        if isinstance(self.corrupt_fraction, bool) or not isinstance(self.corrupt_fraction, int | float):
+            raise InvalidParameterError("corrupt_fraction", self.corrupt_fraction, "a number")
         # A plain float, which snapshots can hold, whatever kind of number was given.
         object.__setattr__(self, "corrupt_fraction", float(self.corrupt_fraction))
         if not 0 <= self.corrupt_fraction < 0.5:
             raise InvalidParameterError("corrupt_fraction", self.corrupt_fraction, "at least 0 and below 1/2")
-        if not 3 <= self.min_cohort <= self.max_cohort <= MAX_COHORT_SIZE:
-            raise InvalidParameterError(
-                "min_cohort, max_cohort",
-                (self.min_cohort, self.max_cohort),
-                f"3 <= min_cohort <= max_cohort <= {MAX_COHORT_SIZE}",
-            )
-        if not 0 <= self.min_survivors <= self.max_cohort:
-            raise InvalidParameterError("min_survivors", self.min_survivors, "from 0 to max_cohort")
-        if self.max_message_bytes < 1:
-            raise InvalidParameterError("max_message_bytes", self.max_message_bytes, "positive")
+        check_integer("max_cohort", self.max_cohort, 3, MAX_COHORT_SIZE)
+        check_integer("min_cohort", self.min_cohort, 3, self.max_cohort)
+        check_integer("min_survivors", self.min_survivors, 0, self.max_cohort)
+        check_integer("max_message_bytes", self.max_message_bytes, 1, 2**63 - 1)
+        if type(self.small_consortium) is not bool:
+            raise InvalidParameterError("small_consortium", self.small_consortium, "True or False")
+        if self.vector_length is not None:
+            check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
+        if self.modulus_bits is not None:
+            check_integer("modulus_bits", self.modulus_bits, 1, 64)
+        if self.application is not None and type(self.application) is not bytes:
+            raise InvalidParameterError("application", type(self.application).__name__, "bytes or None")
         self._check_identities()
 
     def assumed_corrupt(self, cohort_size: int) -> int:
@@ -97,7 +101,7 @@ class ClientPolicy:
         return max(floor, self.min_survivors, params.min_survivors)
 
     def check(self, params: SessionParams) -> None:
-        """Compares a server's offer with the policy.
+        """Compares a server's offer with the policy; `max_message_bytes` is compared where messages are known.
 
         Raises:
             PolicyViolationError: with the first rule that the offer breaks.
@@ -120,6 +124,8 @@ class ClientPolicy:
                 raise PolicyViolationError(rule, getattr(params, rule), accepted)
 
     def _check_identities(self) -> None:
+        if not isinstance(self.identities, Mapping):
+            raise InvalidParameterError("identities", type(self.identities).__name__, "a mapping of ids to keys")
         for client, key in self.identities.items():
             check_client_id("identities", client)
             if type(key) is not bytes or len(key) != 32:

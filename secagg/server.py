@@ -220,8 +220,11 @@ class CollectingShares(_WithCohort[Enrolled, ShareKeys]):
             kept &= ~alone
 
     def _shortage(self) -> TooFewClientsError | None:
-        needed, remaining = self.params.min_survivors, int(np.count_nonzero(self._pruned()))
-        return self._too_few(needed, remaining) if remaining < needed else None
+        needed, arrived = self.params.min_survivors, int(np.count_nonzero(self._arrived))
+        if arrived < needed:
+            return self._too_few(needed, arrived)
+        kept = int(np.count_nonzero(self._pruned()))
+        return self._too_few(needed, kept) if kept < needed else None
 
     def close(
         self, model_digest: bytes = NO_MODEL

@@ -15,7 +15,7 @@ from secagg.errors import (
     StateSpentError,
     UnexpectedMessageError,
 )
-from secagg.messages import Abort, AbortCode, Invitation, Message, decode, encode, immutable
+from secagg.messages import Abort, AbortCode, Invitation, Message, decode, encode, immutable, largest_message_bytes
 from secagg.params import SessionParams
 from secagg.server import (
     AnyRound,
@@ -139,7 +139,8 @@ class ServerSession(Uncopyable):
         if self._round.closed:
             raise StateSpentError("this session")
         try:
-            message = decode(immutable(data), sender, self._params, self._session_id)
+            data = immutable(data, largest_message_bytes(self._params), sender)
+            message = decode(data, sender, self._params, self._session_id)
         except MalformedMessageError as error:
             self._round.note_fault(sender, error)
             raise

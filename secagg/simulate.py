@@ -91,10 +91,12 @@ def simulate(
     while True:
         stage = server.stage
         for client, session in clients.items():
-            if client not in outbound or leaving.get(client, len(STAGES)) <= STAGES.index(stage):
+            if client not in outbound:
                 continue
             message = outbound[client]
             down[client] += len(message)
+            if leaving.get(client, len(STAGES)) <= STAGES.index(stage):
+                continue
             vector = vectors[client] if session.wants_input else None
             reply = session.receive(message, vector=vector, model_digest=model_digest)
             if reply is not None:

@@ -45,10 +45,22 @@ def refusal(terms: ClientPolicy, params: SessionParams) -> PolicyViolationError:
         ("corrupt_fraction", {"corrupt_fraction": 0.5}),
         ("corrupt_fraction", {"corrupt_fraction": math.nan}),
         ("corrupt_fraction", {"corrupt_fraction": math.inf}),
-        ("min_cohort, max_cohort", {"min_cohort": 2}),
-        ("min_cohort, max_cohort", {"min_cohort": 11, "max_cohort": 10}),
-        ("min_cohort, max_cohort", {"max_cohort": MAX_COHORT_SIZE + 1}),
+        ("min_cohort", {"min_cohort": 2}),
+        ("min_cohort", {"min_cohort": 11, "max_cohort": 10}),
+        ("max_cohort", {"max_cohort": MAX_COHORT_SIZE + 1}),
         ("min_survivors", {"min_survivors": -1}),
+        ("min_survivors", {"min_survivors": 2.5}),
+        ("min_survivors", {"min_survivors": True}),
+        ("min_cohort", {"min_cohort": "3"}),
+        ("max_message_bytes", {"max_message_bytes": None}),
+        ("corrupt_fraction", {"corrupt_fraction": "0.1"}),
+        ("corrupt_fraction", {"corrupt_fraction": None}),
+        ("corrupt_fraction", {"corrupt_fraction": float("nan")}),
+        ("small_consortium", {"small_consortium": 2}),
+        ("vector_length", {"vector_length": "a"}),
+        ("modulus_bits", {"modulus_bits": 0}),
+        ("application", {"application": "abc"}),
+        ("identities", {"identities": [1]}),
         ("min_survivors", {"min_survivors": 11, "max_cohort": 10}),
         ("max_message_bytes", {"max_message_bytes": 0}),
         ("identities", {"identities": {}}),
@@ -194,11 +206,6 @@ def test_none_accepts_any_length_modulus_and_application():
         policy().check(offer(**changes))
 
 
-@pytest.mark.xfail(reason="ClientPolicy.check does not look at max_message_bytes")
-def test_an_offer_that_needs_larger_messages_is_refused():
-    assert refusal(policy(max_message_bytes=100), offer()).rule == "max_message_bytes"
-
-
 # -------------------------------------------------------------------------------------------------- Thresholds
 def active_is_safe(threshold: int, neighbours: int, corrupt: int) -> bool:
     """Says whether no split of the honest neighbours gives both sides t shares, the corrupt ones answering both."""
@@ -218,13 +225,13 @@ def outcome(terms: ClientPolicy, params: SessionParams) -> str:
 
 def just_enough(corrupt: int, size: int) -> float:
     """Returns a fraction of which that many of `size` are the ceiling."""
-    return round(max(corrupt / size - 0.001, 0), 6)
+    return round(max((corrupt - 0.6) / size, 0), 6)
 
 
 @pytest.mark.parametrize(
     ("size", "corrupt"),
-    # Fewer than half corrupt, and not so many that the floor of survivors refuses the cohort whatever its threshold.
-    [(size, corrupt) for size in (4, 5, 6, 7, 8, 15, 16, 17) for corrupt in range(min((size + 1) // 2, size - 2))],
+    # At most half, rounded up, and not so many that the floor of survivors refuses the cohort whatever its threshold.
+    [(size, corrupt) for size in (4, 5, 6, 7, 8, 15, 16, 17) for corrupt in range(min((size + 3) // 2, size - 2))],
 )
 def test_a_threshold_of_the_active_model_lets_nobody_be_opened_by_two_survivor_sets(size: int, corrupt: int):
     terms, neighbours = policy(corrupt_fraction=just_enough(corrupt, size)), size - 1
@@ -241,7 +248,7 @@ def test_a_threshold_of_the_active_model_lets_nobody_be_opened_by_two_survivor_s
 
 @pytest.mark.parametrize(
     ("size", "corrupt"),
-    [(size, corrupt) for size in (3, 4, 5, 6, 7, 8, 15) for corrupt in range(min((size + 1) // 2, size - 1))],
+    [(size, corrupt) for size in (3, 4, 5, 6, 7, 8, 15) for corrupt in range(min((size + 3) // 2, size - 1))],
 )
 def test_a_threshold_of_the_curious_model_is_out_of_reach_of_the_corrupt(size: int, corrupt: int):
     fraction = just_enough(corrupt, size)
