@@ -1,7 +1,6 @@
 """Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
 
 from secagg.client_session import ClientSession
-from secagg.collecting import Fault
 from secagg.errors import (
     SERVER,
     AuthenticationError,
@@ -25,7 +24,7 @@ from secagg.messages import AbortCode
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
 from secagg.prg import Suite
-from secagg.server import Result
+from secagg.server import Fault, Result
 from secagg.server_session import ServerSession
 from secagg.signing import Identity
 from secagg.simulate import SimulationResult, Traffic, simulate

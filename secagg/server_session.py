@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from secagg.collecting import Fault, Outbound
 from secagg.errors import (
     ClientId,
     InvalidStateError,
@@ -24,9 +23,11 @@ from secagg.server import (
     CollectingShares,
     CollectingSignatures,
     CollectingUnmasking,
+    Fault,
+    Outbound,
     Result,
 )
-from secagg.server_facts import Dealt, Enrolled, Invitees, Signed, Summed
+from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
 from secagg.snapshot import SERVER_ROLE, read_snapshot, write_snapshot
 from secagg.state import Uncopyable
 from secagg.transcript import NO_MODEL, SESSION_ID_BYTES

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from secagg.client_session import ClientSession
-from secagg.collecting import Fault
 from secagg.errors import ClientId, InvalidParameterError
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
-from secagg.server import Result
+from secagg.server import Fault, Result
 from secagg.server_session import ServerSession
 from secagg.signing import Identity
 from secagg.transcript import NO_MODEL

@@ -1,0 +1,111 @@
+"""Round 0 on the server: public keys, and the roster that they make."""
+
+from collections.abc import Collection, Mapping
+
+from secagg.checks import check_advertisement
+from secagg.errors import (
+    AuthenticationError,
+    ClientId,
+    InvalidInputError,
+    InvalidParameterError,
+    TooFewClientsError,
+)
+from secagg.messages import (
+    AdvertiseKeys,
+    KeyRoster,
+)
+from secagg.params import SessionParams
+from secagg.policy import check_client_id
+from secagg.roster import Roster, RosterEntry
+from secagg.server.collecting import Fault, Outbound, Round
+from secagg.server.facts import Enrolled, Invitees
+from secagg.server.shares import CollectingShares
+from secagg.signing import IDENTITY_BYTES
+from secagg.transcript import (
+    SESSION_ID_BYTES,
+    session_context,
+)
+
+
+class CollectingKeys(Round[Invitees, AdvertiseKeys]):
+    """Round 0: public keys. The roster is whoever advertised sound keys in time.
+
+    Args:
+        params: the session's parameters.
+        session_id: 16 bytes, chosen freshly for this session.
+        clients: the ids invited, cohort_size of them.
+        identities: the identity key that this server knows each client by; ACTIVE only.
+
+    Raises:
+        InvalidInputError, InvalidParameterError: the cohort or the identities do not fit the parameters.
+    """
+
+    stage = "advertise_keys"
+    expects = AdvertiseKeys
+
+    def __init__(
+        self,
+        params: SessionParams,
+        session_id: bytes,
+        clients: Collection[ClientId],
+        identities: Mapping[ClientId, bytes] | None = None,
+    ) -> None:
+        known = dict(identities or {})
+        cohort = frozenset(clients)
+        if len(cohort) != params.cohort_size or len(clients) != params.cohort_size:
+            raise InvalidInputError("clients", f"{len(cohort)} different ids", f"{params.cohort_size} different ids")
+        for client in cohort:
+            check_client_id("clients", client)
+        if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
+            raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
+        if params.active:
+            keys = {known.get(client, b"") for client in cohort}
+            if len(keys) != len(cohort) or any(len(key) != IDENTITY_BYTES for key in keys):
+                raise InvalidInputError(
+                    "identities", "missing, repeated or of a wrong length", "one distinct 32-byte key for each client"
+                )
+        elif known:
+            raise InvalidParameterError("identities", "given", "absent: HONEST_BUT_CURIOUS signs nothing")
+        kept = {client: known[client] for client in cohort} if params.active else {}
+        self._begin(Invitees(params, session_id, cohort, kept), {})
+
+    @classmethod
+    def _restore(cls, facts: Invitees, faults: dict[ClientId, Fault]) -> "CollectingKeys":
+        restored = cls.__new__(cls)
+        restored._begin(facts, faults)
+        return restored
+
+    def _begin(self, facts: Invitees, faults: dict[ClientId, Fault]) -> None:
+        super().__init__(facts, facts.params, facts.clients, faults)
+        self._session_ctx = session_context(facts.params, facts.session_id)
+        self._entries: dict[ClientId, RosterEntry] = {}
+        self._keys: set[bytes] = set()
+
+    def _roster_size(self) -> int:
+        return self.params.cohort_size
+
+    def _accept(self, sender: ClientId, message: AdvertiseKeys) -> None:
+        entry = RosterEntry(sender, message.seal_key, message.mask_key, message.signature)
+        check_advertisement(self.params, self._session_ctx, entry, self.facts.identities, sender)
+        keys = {entry.seal_key, entry.mask_key}
+        if len(keys) != 2 or keys & self._keys:
+            # The first arrival wins: whoever repeats a key later has copied it.
+            raise AuthenticationError(sender, "a public key was advertised before")
+        self._keys |= keys
+        self._entries[sender] = entry
+
+    def _shortage(self) -> TooFewClientsError | None:
+        needed = self.params.min_survivors
+        return self._too_few(needed, len(self._entries)) if len(self._entries) < needed else None
+
+    def close(self) -> tuple["CollectingShares", Mapping[ClientId, KeyRoster]]:
+        """Fixes the roster (U1) and sends it to everyone in it.
+
+        Raises:
+            TooFewClientsError: not enough keys yet; the round stays open.
+        """
+        self._close()
+        roster = Roster([self._entries[client] for client in sorted(self._entries)])
+        enrolled = Enrolled(self.facts, roster.encode())
+        message = KeyRoster(enrolled.entries)
+        return CollectingShares(enrolled, self.faults), Outbound(tuple(roster.index), lambda _: message)

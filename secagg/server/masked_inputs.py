@@ -1,0 +1,119 @@
+"""Round 2 on the server: one running sum of masked vectors, and no vector."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from secagg.bitmap import decode_bitmap, encode_bitmap
+from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from secagg.errors import (
+    AuthenticationError,
+    ClientId,
+    InvalidInputError,
+    InvalidShareError,
+    TooFewClientsError,
+)
+from secagg.messages import (
+    MaskedInput,
+    SurvivorSet,
+)
+from secagg.packing import add_packed, check_packed
+from secagg.prg import word_dtype
+from secagg.server.cohort_round import CohortRound
+from secagg.server.collecting import DISPUTED, Fault, Outbound
+from secagg.server.facts import Dealt, Signed, Summed, members
+from secagg.server.signatures import CollectingSignatures
+from secagg.server.unmasking import CollectingUnmasking
+from secagg.transcript import (
+    task_digest,
+)
+
+
+class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
+    """Round 2: masked vectors, each checked whole, then added to the one running sum and forgotten."""
+
+    stage = "masked_input"
+    expects = MaskedInput
+
+    def __init__(self, facts: Dealt, faults: dict[ClientId, Fault]) -> None:
+        super().__init__(facts, facts.enrolled, facts.dealers, faults)
+        size = len(self._index)
+        self._dealers = members(facts.dealers, size)
+        self._unopened = np.zeros((size, size), np.bool_)
+        self._sum = np.zeros(self.params.vector_length, word_dtype(self.params.modulus_bits))
+        task_ctx = self._cohort.task_context(facts.model_digest)
+        self._task_digest = task_digest(self.params.suite, task_ctx)
+
+    def _accept(self, sender: ClientId, message: MaskedInput) -> None:
+        index = self._index[sender]
+        unopened = decode_bitmap(message.unopened, len(self._index))
+        if unopened is None or unopened[index] or np.any(unopened & ~self._dealers):
+            raise self._malformed(sender, "unopened lists someone whose shares were not delivered")
+        if message.task_digest != self._task_digest:
+            # Without this, two honest parties with different models would end in a garbage sum, silently.
+            raise AuthenticationError(sender, "it masked for another model digest or round")
+        try:
+            check_packed(message.vector, self.params.vector_length, self.params.modulus_bits)
+        except InvalidInputError as error:
+            raise self._malformed(sender, f"vector: {error.problem}") from None
+        add_packed(self._sum, message.vector, self.params.modulus_bits)
+        self._unopened[index] = unopened
+        self._arrived[index] = True
+
+    def _shortage(self) -> TooFewClientsError | None:
+        needed, remaining = self.params.min_survivors, int(np.count_nonzero(self._arrived))
+        if remaining < needed:
+            return self._too_few(needed, remaining)
+        return self._smallest_neighbourhood(self._dealers, self._arrived) or self._unopenable()
+
+    def _unopenable(self) -> TooFewClientsError | None:
+        """Returns the shortage where too many peers report that what some dealer sealed does not open."""
+        opened = self._cohort.graph.members_present(self._arrived) - np.count_nonzero(self._unopened, axis=0)
+        opened[~self._dealers] = self._roster_size()
+        worst = int(opened.argmin())
+        if opened[worst] >= self.params.threshold:
+            return None
+        return self._too_few(self.params.threshold, int(opened[worst]), self._cohort.client(worst))
+
+    def close(self) -> tuple["CollectingSignatures | CollectingUnmasking", Mapping[ClientId, SurvivorSet]]:
+        """Fixes the survivors (U3), irrevocably, and tells them who they are.
+
+        Raises:
+            TooFewClientsError: not enough inputs yet, or not enough peers that could open what one client
+                dealt; that client is then noted in `faults`. The round stays open.
+            InvalidShareError: more than half of the peers that answered report of one client that what it
+                dealt does not open, and what is left is not enough. The round stays open.
+        """
+        self._require_open()
+        self._note_disputed()
+        self._close()
+        survivors = encode_bitmap(self._arrived)
+        summed = Summed(self.facts, survivors, self._unopened, self._sum)
+        message = SurvivorSet(survivors, int(np.count_nonzero(self._arrived)))
+        outbound = Outbound(self._clients(self._arrived), lambda _: message)
+        if self.params.active:
+            return CollectingSignatures(summed, self.faults), outbound
+        return CollectingUnmasking(Signed(summed, survivors), self.faults), outbound
+
+    def _note_disputed(self) -> None:
+        shortage = self._unopenable()
+        if shortage is None or shortage.neighbourhood is None:
+            return
+        dealer = self._index[shortage.neighbourhood]
+        reports = int(np.count_nonzero(self._unopened[:, dealer]))
+        answered = int(self._cohort.graph.members_present(self._arrived)[dealer])
+        if not reports:
+            return
+        # Nobody can prove who lies, the dealer or those who report. More than half of a neighbourhood is never
+        # corrupt where a threshold holds, so that many are believed; fewer are noted as what they are, a dispute.
+        believed = 2 * reports > answered
+        detail = f"{reports} of {answered} peers report that what it dealt does not open"
+        fault = Fault(
+            self.stage,
+            InvalidShareError.__name__ if believed else DISPUTED,
+            detail if believed else f"{detail}: it lies, or they do",
+        )
+        self.faults.setdefault(shortage.neighbourhood, fault)
+        if believed:
+            kind = KIND_SELF_MASK_SEED if self._arrived[dealer] else KIND_MASK_KEY
+            raise InvalidShareError(shortage.neighbourhood, "dealer", shortage.neighbourhood, KIND_NAMES[kind])

@@ -1,0 +1,100 @@
+"""Round 1 on the server: sealed shares, each passed on to the one peer that can open it."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from secagg.bitmap import encode_bitmap
+from secagg.errors import (
+    ClientId,
+    InvalidInputError,
+    TooFewClientsError,
+)
+from secagg.messages import (
+    SEALED_BYTES,
+    SHARE_RECORD_BYTES,
+    ShareDelivery,
+    ShareKeys,
+)
+from secagg.server.cohort_round import CohortRound
+from secagg.server.collecting import Fault, Outbound
+from secagg.server.facts import Dealt, Enrolled
+from secagg.server.masked_inputs import CollectingMaskedInputs
+from secagg.transcript import (
+    COMMITMENT_BYTES,
+    CONTEXT_BYTES,
+    MODEL_DIGEST_BYTES,
+    NO_MODEL,
+)
+
+Present: TypeAlias = npt.NDArray[np.bool_]
+
+
+class CollectingShares(CohortRound[Enrolled, ShareKeys]):
+    """Round 1: sealed shares, and the commitments to them."""
+
+    stage = "share_keys"
+    expects = ShareKeys
+
+    def __init__(self, facts: Enrolled, faults: dict[ClientId, Fault]) -> None:
+        super().__init__(facts, facts, None, faults)
+        size = len(self._index)
+        self._records = np.zeros((size, size, SHARE_RECORD_BYTES), np.uint8)
+        self._seed_commitments = np.zeros((size, CONTEXT_BYTES), np.uint8)
+
+    def _accept(self, sender: ClientId, message: ShareKeys) -> None:
+        index = self._index[sender]
+        neighbours = self._cohort.graph.neighbours(index)
+        self._records[index, neighbours] = np.frombuffer(message.table, np.uint8).reshape(-1, SHARE_RECORD_BYTES)
+        self._seed_commitments[index] = np.frombuffer(message.self_mask_commitment, np.uint8)
+        self._arrived[index] = True
+
+    def _pruned(self) -> Present:
+        """Returns U2: who dealt, less, repeatedly, whoever has fewer than t neighbours in it."""
+        kept = self._arrived.copy()
+        while True:
+            alone = kept & (self._cohort.graph.members_present(kept) < self.params.threshold)
+            if not alone.any():
+                return kept
+            kept &= ~alone
+
+    def _shortage(self) -> TooFewClientsError | None:
+        needed, arrived = self.params.min_survivors, int(np.count_nonzero(self._arrived))
+        if arrived < needed:
+            return self._too_few(needed, arrived)
+        kept = int(np.count_nonzero(self._pruned()))
+        return self._too_few(needed, kept) if kept < needed else None
+
+    def close(
+        self, model_digest: bytes = NO_MODEL
+    ) -> tuple["CollectingMaskedInputs", Mapping[ClientId, ShareDelivery]]:
+        """Fixes who dealt (U2) and delivers to each what its peers addressed to it.
+
+        Args:
+            model_digest: 32-byte digest of what every client is given to work on.
+
+        Raises:
+            InvalidInputError: the digest is unusable; the round stays open.
+            TooFewClientsError: not enough shares yet; the round stays open.
+        """
+        if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
+            raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")
+        self._close()
+        dealers = self._pruned()
+        size = len(self._index)
+        commitments = self._records[:, :, SEALED_BYTES:].reshape(size, size, 2, COMMITMENT_BYTES).copy()
+        dealt = Dealt(self.facts, model_digest, encode_bitmap(dealers), commitments, self._seed_commitments)
+
+        records, graph, index = self._records, self._cohort.graph, self._index
+        # The outbound messages own the records from here on; they go when the caller has sent them.
+        del self._records
+
+        def deliver(client: ClientId) -> ShareDelivery:
+            neighbours = graph.neighbours(index[client])
+            senders = np.zeros(size, np.bool_)
+            senders[neighbours] = dealers[neighbours]
+            return ShareDelivery(encode_bitmap(senders), records[senders, index[client]].tobytes())
+
+        return CollectingMaskedInputs(dealt, self.faults), Outbound(self._clients(dealers), deliver)

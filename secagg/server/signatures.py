@@ -1,0 +1,66 @@
+"""Round 3 on the server (ACTIVE): the survivors' signatures over the survivor set."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from secagg.bitmap import encode_bitmap
+from secagg.errors import (
+    ClientId,
+    TooFewClientsError,
+)
+from secagg.messages import (
+    ConsistencySignature,
+    UnmaskingRequest,
+)
+from secagg.server.cohort_round import CohortRound
+from secagg.server.collecting import Fault, Outbound
+from secagg.server.facts import Signed, Summed, members
+from secagg.server.unmasking import CollectingUnmasking
+from secagg.signing import SIGNATURE_BYTES, verify
+from secagg.transcript import (
+    consistency_digest,
+)
+
+
+class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):
+    """Round 3 (ACTIVE): the survivors' signatures over the survivor set."""
+
+    stage = "consistency"
+    expects = ConsistencySignature
+
+    def __init__(self, facts: Summed, faults: dict[ClientId, Fault]) -> None:
+        super().__init__(facts, facts.dealt.enrolled, facts.survivors, faults)
+        size = len(self._index)
+        self._survivors = members(facts.survivors, size)
+        self._dealers = members(facts.dealt.dealers, size)
+        self._signatures = np.zeros((size, SIGNATURE_BYTES), np.uint8)
+        self._digest = consistency_digest(
+            self.params.suite,
+            self._cohort.task_context(facts.dealt.model_digest),
+            self._cohort.roster_hash,
+            facts.survivors,
+            int(np.count_nonzero(self._survivors)),
+        )
+
+    def _accept(self, sender: ClientId, message: ConsistencySignature) -> None:
+        identity = self.facts.dealt.enrolled.invitees.identities[sender]
+        verify(identity, self._digest, message.signature, sender, "the survivor set")
+        index = self._index[sender]
+        self._signatures[index] = np.frombuffer(message.signature, np.uint8)
+        self._arrived[index] = True
+
+    def _shortage(self) -> TooFewClientsError | None:
+        return self._smallest_neighbourhood(self._dealers, self._arrived)
+
+    def close(self) -> tuple["CollectingUnmasking", Mapping[ClientId, UnmaskingRequest]]:
+        """Asks everyone who signed (U4) for its shares.
+
+        Raises:
+            TooFewClientsError: some neighbourhood has too few signatures yet; the round stays open.
+        """
+        self._close()
+        signers = encode_bitmap(self._arrived)
+        message = UnmaskingRequest(signers, self._signatures[self._arrived].tobytes())
+        outbound = Outbound(self._clients(self._arrived), lambda _: message)
+        return CollectingUnmasking(Signed(self.facts, signers), self.faults), outbound

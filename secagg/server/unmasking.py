@@ -1,0 +1,114 @@
+"""Round 4 on the server: shares, each checked on its own, and the sum."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from secagg.errors import (
+    ClientId,
+    InvalidShareError,
+    TooFewClientsError,
+)
+from secagg.messages import (
+    UnmaskingShares,
+)
+from secagg.server.cohort_round import CohortRound
+from secagg.server.collecting import Fault
+from secagg.server.facts import Signed, members
+from secagg.server.rebuilding import rebuild_secrets, remove_masks
+from secagg.shamir import LIMBS, SHARE_BYTES, decode_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a session releases.
+
+    Args:
+        sum: the survivors' vectors summed modulo 2**modulus_bits; words, shape (vector_length,).
+        survivors: whose vectors are in the sum (U3).
+        culprits: clients that broke a rule, each with its first fault. What was refused did not count; who
+            sent something sound instead can be among the survivors all the same.
+    """
+
+    sum: npt.NDArray[np.unsignedinteger] = field(repr=False)
+    survivors: frozenset[ClientId]
+    culprits: Mapping[ClientId, Fault]
+
+
+class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
+    """Round 4: one share of each peer from every answering client; each is checked on its own."""
+
+    stage = "unmask"
+    expects = UnmaskingShares
+
+    def __init__(self, facts: Signed, faults: dict[ClientId, Fault]) -> None:
+        super().__init__(facts, facts.summed.dealt.enrolled, facts.answering, faults)
+        size = len(self._index)
+        self._survivors = members(facts.summed.survivors, size)
+        self._dealers = members(facts.summed.dealt.dealers, size)
+        self._limbs = np.zeros((size, size, LIMBS), np.uint32)
+        self._available = np.zeros((size, size), np.bool_)
+
+    def _accept(self, sender: ClientId, message: UnmaskingShares) -> None:
+        index = self._index[sender]
+        expected = self._dealers & ~self.facts.summed.unopened[index]
+        expected[index] = False
+        dealers = np.flatnonzero(expected)
+        if len(message.table) != len(dealers) * SHARE_BYTES:
+            raise self._malformed(sender, f"{len(dealers)} shares are awaited")
+        points, limbs, canonical = decode_shares(message.table)
+        sound = canonical & (points == index + 1)
+        commitments = self.facts.summed.dealt.share_commitments
+        for position, dealer in enumerate(dealers.tolist()):
+            kind = KIND_SELF_MASK_SEED if self._survivors[dealer] else KIND_MASK_KEY
+            share = message.table[position * SHARE_BYTES :][:SHARE_BYTES]
+            commitment = self._cohort.share_commitment(dealer, index, kind, share)
+            if not sound[position] or commitment != commitments[dealer, index, kind - 1].tobytes():
+                raise InvalidShareError(sender, "responder", self._cohort.client(dealer), KIND_NAMES[kind])
+        self._limbs[dealers, index] = limbs
+        self._available[dealers, index] = True
+        self._arrived[index] = True
+
+    def _shortage(self) -> TooFewClientsError | None:
+        counts = np.count_nonzero(self._available, axis=1)
+        counts[~self._dealers] = self._roster_size()
+        worst = int(counts.argmin())
+        if counts[worst] >= self.params.threshold:
+            return None
+        return self._too_few(self.params.threshold, int(counts[worst]), self._cohort.client(worst))
+
+    def close(self, executor: Executor | None = None) -> Result:
+        """Rebuilds the secrets, takes the masks off and releases the sum.
+
+        Args:
+            executor: runs the mask generation in shards of coordinates; None is serial.
+
+        Raises:
+            TooFewClientsError: some secret has too few shares yet; the round stays open.
+            InvalidShareError: a dealer shared badly: it is named, and the session has failed.
+        """
+        self._require_closable()
+        summed = self.facts.summed
+        secrets, errors = rebuild_secrets(
+            self._cohort,
+            self._dealers,
+            self._survivors,
+            summed.dealt.seed_commitments,
+            self._limbs,
+            self._available,
+        )
+        for error in errors:
+            self.faults.setdefault(error.dealer, Fault(self.stage, type(error).__name__, str(error)))
+        if errors:
+            self._closed = True
+            raise errors[0]
+        # A copy, so that a failing executor leaves the round as it was and the caller can close it again.
+        total = summed.masked_sum.copy()
+        task_ctx = self._cohort.task_context(summed.dealt.model_digest)
+        remove_masks(self._cohort, secrets, self._survivors, task_ctx, total, executor)
+        self._closed = True
+        return Result(total, frozenset(self._clients(self._survivors)), dict(self.faults))
