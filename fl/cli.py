@@ -5,6 +5,7 @@ neither, so that it can explain their absence.
 """
 
 import importlib
+import io
 import sys
 from typing import Final
 
@@ -22,6 +23,10 @@ def main() -> None:
             _require(package)
     except MissingExtraError as error:
         sys.exit(f"secagg: {error}")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe that cannot hold a table's lines gets question marks, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     from fl.commands import app  # noqa: PLC0415 -- imports typer, which was absent until checked above
 
     app()

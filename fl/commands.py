@@ -1,6 +1,7 @@
 """The commands of `secagg`. Only `fl.cli` imports this module, after it has found typer and rich."""
 
 import json
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -34,11 +35,13 @@ def version(
 @app.command()
 def demo(
     *,
-    clients: Annotated[int, typer.Option(help="Clients in the cohort.")] = 50,
-    rounds: Annotated[int, typer.Option(help="Training rounds.")] = 20,
+    clients: Annotated[int, typer.Option(help="Clients in the cohort, 4 (curious: 3) to 500.")] = 50,
+    rounds: Annotated[int, typer.Option(help="Training rounds, at least 1.")] = 20,
     alpha: Annotated[float, typer.Option(help="Dirichlet concentration of the labels; smaller is more uneven.")] = 0.5,
-    dropout: Annotated[float, typer.Option(help="Probability that a client vanishes in a round, at any stage.")] = 0.1,
-    modulus_bits: Annotated[int, typer.Option(help="Sums are taken modulo two to this power.")] = 32,
+    dropout: Annotated[
+        float, typer.Option(help="Probability that a client vanishes in a round, at any stage; below 1.")
+    ] = 0.1,
+    modulus_bits: Annotated[int, typer.Option(help="Sums are taken modulo two to this power, at most 64.")] = 32,
     adversary: Annotated[str, typer.Option(help="active or curious.")] = "active",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
     seed: Annotated[int, typer.Option(help="Of partition, model and dropouts; never of the protocol.")] = 0,
@@ -50,8 +53,8 @@ def demo(
     models = {"active": AdversaryModel.ACTIVE, "curious": AdversaryModel.HONEST_BUT_CURIOUS}
     if adversary not in models:
         raise typer.BadParameter("say active or curious", param_hint="--adversary")
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise typer.BadParameter("its folder does not exist", param_hint="--json")
+    if json_file is not None:
+        _require_writable(json_file)
     try:
         settings = DemoSettings(
             clients=clients,
@@ -67,8 +70,17 @@ def demo(
     except SecAggError as error:
         typer.echo(f"secagg demo: {error}", err=True)
         raise typer.Exit(2) from None
-    demo_view.show(report)
     if json_file is not None:
         json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    demo_view.show(report)
     if not report.exact:
         raise typer.Exit(1)
+
+
+def _require_writable(path: Path) -> None:
+    """Refuses a file that could not be written after the run, before the run."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise typer.BadParameter("its folder does not exist", param_hint="--json")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise typer.BadParameter("it cannot be written", param_hint="--json")

@@ -62,8 +62,9 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 3 <= self.clients <= 500:
-            raise InvalidParameterError("clients", self.clients, "from 3 to 500")
+        smallest = 4 if self.adversary is AdversaryModel.ACTIVE else 3
+        if not smallest <= self.clients <= 500:
+            raise InvalidParameterError("clients", self.clients, f"from {smallest} to 500")
         if self.rounds < 1:
             raise InvalidParameterError("rounds", self.rounds, "at least 1")
         if not 0 < self.alpha < float("inf"):

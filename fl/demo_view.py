@@ -39,7 +39,7 @@ def live(settings: DemoSettings) -> Iterator[Callable[[RoundReport], None]]:
 def show(report: DemoReport) -> None:
     """Prints the outcome."""
     console = Console()
-    settings, last = report.settings, report.rounds[-1]
+    settings = report.settings
     released = [one for one in report.rounds if one.exact is not None]
     console.print(
         f"\n[bold]{settings.clients} clients, threshold {report.threshold}, {settings.adversary.name}, "
@@ -67,8 +67,6 @@ def show(report: DemoReport) -> None:
             f"{report.lost_rounds} of {settings.rounds} rounds were lost: fewer than {report.threshold + 1} clients "
             "were left. Lower --dropout or invite more --clients."
         )
-    if last.accuracy_secure < last.accuracy_plain - 0.02:
-        console.print("The secure run is behind the plain one: try more --modulus-bits.")
 
 
 def _stages(report: DemoReport) -> Table:

@@ -47,7 +47,7 @@ from secagg.messages import (
     largest_message_bytes,
 )
 from secagg.packing import pack
-from secagg.params import SessionParams
+from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy, check_client_id
 from secagg.prg import word_dtype
 from secagg.roster import RosterEntry, decode_roster, entry_bytes
@@ -98,11 +98,7 @@ class AdvertisingKeys(SingleUse[Invited]):
         largest = largest_message_bytes(params)
         if largest > policy.max_message_bytes:
             raise PolicyViolationError("max_message_bytes", largest, policy.max_message_bytes)
-        check_identity(params, identity)
-        if identity is not None and policy.identities.get(client) != identity.public_key:
-            raise InvalidInputError(
-                "identity", "it is not the one that the policy gives for this client", "this client's own identity"
-            )
+        check_identity(policy, client, identity)
         super().__init__(Invited(params, session_id, client, policy))
         self._identity = identity
 
@@ -360,13 +356,19 @@ def _consistency_digest(fixed: Fixed, cohort: Cohort) -> bytes:
     return consistency_digest(cohort.params.suite, fixed.task_ctx, cohort.roster_hash, fixed.survivors, fixed.total)
 
 
-def check_identity(params: SessionParams, identity: Identity | None) -> None:
-    """Refuses an identity where none is used, and its absence where one is needed.
+def check_identity(policy: ClientPolicy, client: ClientId, identity: Identity | None) -> None:
+    """Refuses an identity that the policy does not give for this client, or that its model does not use.
 
     Raises:
-        InvalidInputError: the identity does not fit the adversary model.
+        InvalidInputError: the identity does not fit.
     """
-    if params.active and identity is None:
-        raise InvalidInputError("identity", "none was given", "an Identity: the ACTIVE model signs")
-    if not params.active and identity is not None:
-        raise InvalidInputError("identity", "one was given", "absent: HONEST_BUT_CURIOUS signs nothing")
+    if policy.adversary is AdversaryModel.HONEST_BUT_CURIOUS:
+        if identity is not None:
+            raise InvalidInputError("identity", "one was given", "absent: HONEST_BUT_CURIOUS signs nothing")
+        return
+    if not isinstance(identity, Identity):
+        raise InvalidInputError("identity", "none was given", "this client's Identity: the ACTIVE model signs")
+    if policy.identities.get(client) != identity.public_key:
+        raise InvalidInputError(
+            "identity", f"the policy does not give its public key for client {client}", "this client's own identity"
+        )

@@ -83,6 +83,7 @@ class ClientSession(Uncopyable):
 
     Raises:
         InvalidParameterError: the client's id is none.
+        InvalidInputError: the identity does not fit the policy.
 
     Security: after any `RemoteError` other than `MalformedMessageError` the session is over and its
     secrets are dropped. Persist `to_bytes()` before sending what `receive` returned, and delete the
@@ -111,6 +112,7 @@ class ClientSession(Uncopyable):
         executor: Executor | None = None,
     ) -> None:
         check_client_id("client", client)
+        check_identity(policy, client, identity)
         self._client = client
         self._policy = policy
         self._identity = identity
@@ -167,7 +169,7 @@ class ClientSession(Uncopyable):
         if digest in self._accepted:
             return self._last_reply if digest == self._accepted[-1] else None
         if self._over:
-            raise StateSpentError("this session")
+            raise StateSpentError("the session")
         try:
             reply = self._advance(data, vector, model_digest)
         except MalformedMessageError:
@@ -231,10 +233,6 @@ class ClientSession(Uncopyable):
         session._accepted = content.accepted
         session._last_reply = content.last_reply
         session.aborted = content.aborted
-        if content.session is not None and not content.over:
-            check_identity(content.session[0], identity)
-            if identity is not None and content.policy.identities.get(content.client) != identity.public_key:
-                raise InvalidInputError("identity", "it is not this client's", "the identity of the snapshot's client")
         session._state = _restore(content.held, identity)
         return session
 
@@ -271,13 +269,8 @@ class ClientSession(Uncopyable):
     def _accept_invitation(self, data: bytes) -> Message:
         params, session_id = decode_invitation(data)
         self._session = (params, session_id)
-        try:
-            self._state, reply = AdvertisingKeys(
-                params, session_id, self._client, self._policy, self._identity
-            ).advertise_keys()
-        except InvalidInputError:
-            self._session = None
-            raise
+        state = AdvertisingKeys(params, session_id, self._client, self._policy, self._identity)
+        self._state, reply = state.advertise_keys()
         return reply
 
     def _end(self) -> None:

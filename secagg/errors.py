@@ -85,7 +85,7 @@ class StateSpentError(LocalError):
         self.state = state
 
     def __str__(self) -> str:
-        return f"{self.state} is spent: each state makes one transition; go on with the state that it returned"
+        return f"{self.state} is over: it takes its step once; go on with what it returned, or begin a new session"
 
 
 class RemoteError(SecAggError):

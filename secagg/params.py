@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from secagg.errors import InvalidParameterError
 from secagg.prg import Suite
 
@@ -67,10 +69,12 @@ class SessionParams:
     application: bytes = b""
 
     def __post_init__(self) -> None:
+        for name in ("cohort_size", "threshold", "vector_length", "modulus_bits", "min_survivors", "round_number"):
+            if isinstance(value := getattr(self, name), np.integer):
+                object.__setattr__(self, name, int(value))
         _check_enum("adversary", self.adversary, AdversaryModel)
         _check_enum("suite", self.suite, Suite)
-        smallest = 4 if self.adversary is AdversaryModel.ACTIVE else 3
-        check_integer("cohort_size", self.cohort_size, smallest, MAX_COHORT_SIZE)
+        check_integer("cohort_size", self.cohort_size, _smallest_cohort(self.adversary), MAX_COHORT_SIZE)
         neighbours = self.cohort_size - 1
         # More than half, so that two disjoint groups of peers can never both reach the threshold.
         check_integer("threshold", self.threshold, neighbours // 2 + 1, neighbours)
@@ -99,7 +103,8 @@ class SessionParams:
         application: bytes = b"",
     ) -> "SessionParams":
         """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
-        check_integer("cohort_size", cohort_size, 3, MAX_COHORT_SIZE)
+        cohort_size = int(cohort_size) if isinstance(cohort_size, np.integer) else cohort_size
+        check_integer("cohort_size", cohort_size, _smallest_cohort(adversary), MAX_COHORT_SIZE)
         return cls(
             cohort_size=cohort_size,
             threshold=default_threshold(cohort_size),
@@ -177,6 +182,10 @@ def encoded_params_limit() -> int:
     return _FIXED.size + MAX_APPLICATION_BYTES
 
 
+def _smallest_cohort(adversary: AdversaryModel) -> int:
+    return 4 if adversary is AdversaryModel.ACTIVE else 3
+
+
 def check_integer(parameter: str, value: object, low: int, high: int) -> None:
     """Refuses what is no Python int (a bool is none) from `low` to `high`.
 
@@ -189,4 +198,6 @@ def check_integer(parameter: str, value: object, low: int, high: int) -> None:
 
 def _check_enum(parameter: str, value: object, allowed: type[enum.IntEnum]) -> None:
     if not isinstance(value, allowed):
-        raise InvalidParameterError(parameter, value, f"one of {[str(member) for member in allowed]}")
+        raise InvalidParameterError(
+            parameter, value, " or ".join(f"{allowed.__name__}.{member.name}" for member in allowed)
+        )

@@ -129,7 +129,9 @@ class ClientPolicy:
         for client, key in self.identities.items():
             check_client_id("identities", client)
             if type(key) is not bytes or len(key) != 32:
-                raise InvalidParameterError("identities", client, "32-byte Ed25519 public keys")
+                raise InvalidParameterError(
+                    "identities", f"client {client}", "given a 32-byte Ed25519 public key, as bytes"
+                )
         if self.adversary is AdversaryModel.ACTIVE and not self.identities:
             raise InvalidParameterError(
                 "identities", "none", "given in the ACTIVE model: without them a server could invent every peer"

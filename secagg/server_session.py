@@ -138,7 +138,7 @@ class ServerSession(Uncopyable):
             StateSpentError: the session is over.
         """
         if self._round.closed:
-            raise StateSpentError("this session")
+            raise StateSpentError("the session")
         try:
             data = immutable(data, largest_message_bytes(self._params), sender)
             message = decode(data, sender, self._params, self._session_id)
@@ -181,17 +181,23 @@ class ServerSession(Uncopyable):
         self._touched = False
         return self._outbound
 
-    def abort(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
-        """Returns the message that tells clients that the session is given up."""
+    def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
+        """Returns the message that ends the session for every client that gets it.
+
+        The server's own session goes on: one client can be sent away, or all of them.
+        """
         return self._encode(Abort(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
         """Returns a snapshot, encrypted if a 32-byte wrapping key is given. At round boundaries only.
 
         Raises:
-            InvalidStateError: a message of the current round was accepted already, or the session is over.
+            InvalidStateError: a message of the current round was accepted already.
+            StateSpentError: the session is over.
         """
-        if self._touched or self._round.closed:
+        if self._round.closed:
+            raise StateSpentError("the session")
+        if self._touched:
             raise InvalidStateError("a server's snapshot is taken right after close_round, before any answer")
         content = _Snapshot(
             self._params, self._session_id, self._round.facts, self._round.faults, dict(self._outbound), self.aborted

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from secagg.client_session import ClientSession
 from secagg.errors import ClientId, InvalidParameterError
 from secagg.params import SessionParams
-from secagg.policy import ClientPolicy
+from secagg.policy import ClientPolicy, check_client_id
 from secagg.server import Fault, Result
 from secagg.server_session import ServerSession
 from secagg.signing import Identity
@@ -75,6 +75,8 @@ def simulate(
         TooFewClientsError: too few clients are left at some stage.
         InvalidInputError: a vector is unusable.
     """
+    for client in vectors:
+        check_client_id("vectors", client)
     leaving = _leaving(vectors, dropouts or {})
     identities = {client: Identity.generate() for client in vectors} if params.active else {}
     public_keys = {client: identity.public_key for client, identity in identities.items()}

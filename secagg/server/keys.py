@@ -60,9 +60,11 @@ class CollectingKeys(Round[Invitees, AdvertiseKeys]):
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         if params.active:
             keys = {known.get(client, b"") for client in cohort}
-            if len(keys) != len(cohort) or any(len(key) != IDENTITY_BYTES for key in keys):
+            if len(keys) != len(cohort) or any(type(key) is not bytes or len(key) != IDENTITY_BYTES for key in keys):
                 raise InvalidInputError(
-                    "identities", "missing, repeated or of a wrong length", "one distinct 32-byte key for each client"
+                    "identities",
+                    "missing, repeated or of a wrong length",
+                    "one distinct 32-byte public key, as bytes, for each client",
                 )
         elif known:
             raise InvalidParameterError("identities", "given", "absent: HONEST_BUT_CURIOUS signs nothing")

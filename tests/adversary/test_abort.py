@@ -14,7 +14,7 @@ def test_a_client_that_is_told_to_stop_drops_its_secrets_and_answers_nothing(mod
     scene = Scene(model).until(stage)
     session, secrets = scene.clients[VICTIM], scene.secrets(VICTIM)
     assert secrets
-    assert scene.deliver(VICTIM, scene.server.abort(AbortCode.TOO_FEW_CLIENTS)) is None
+    assert scene.deliver(VICTIM, scene.server.abort_message(AbortCode.TOO_FEW_CLIENTS)) is None
     assert (session.over, session.phase, session.aborted) == (True, "over", AbortCode.TOO_FEW_CLIENTS)
     with pytest.raises(StateSpentError):
         scene.deliver(VICTIM)
@@ -58,7 +58,7 @@ def test_a_client_that_leaves_is_noted_and_the_session_goes_on(model: AdversaryM
 @both_models
 def test_an_abort_without_a_known_code_is_garbage(model: AdversaryModel):
     scene = Scene(model).until("masked_input")
-    genuine = scene.server.abort()
+    genuine = scene.server.abort_message()
     for code in (b"\x00", b"\x05", b"\x7f", b"\xff", b"\xc0"):
         scene.ignored(VICTIM, genuine[:-1] + code)
         with pytest.raises(MalformedMessageError):

@@ -50,7 +50,7 @@ class Recording:
         self.live.check(self.live.result)
         self.params, self.session_id = self.live.params, self.live.rand("session", 16)
         self.sent = [message for sent in (*self.down.values(), *self.up.values()) for message in sent.values()]
-        self.sent.append(self.live.server.abort())
+        self.sent.append(self.live.server.abort_message())
 
     def record(self) -> None:
         live, stage = self.live, self.live.server.stage

@@ -56,7 +56,14 @@ def test_a_number_is_accepted_up_to_its_bounds_and_no_further(field: str, bounds
 
 
 @pytest.mark.parametrize("field", ["cohort_size", *BOUNDS])
-@pytest.mark.parametrize("value", [True, 8.0, "8", None, b"8", np.int64(8), float("nan")])
+def test_an_integer_out_of_numpy_becomes_a_plain_one(field: str):
+    made = make(**{field: np.int64(8)})
+    assert type(getattr(made, field)) is int
+    assert made.encode() == make(**{field: 8}).encode()
+
+
+@pytest.mark.parametrize("field", ["cohort_size", *BOUNDS])
+@pytest.mark.parametrize("value", [True, 8.0, "8", None, b"8", np.float64(8), np.bool_(True), float("nan")])
 def test_a_number_must_be_a_plain_integer(field: str, value: object):
     refused(field, **{field: value})
 

@@ -230,7 +230,7 @@ def test_garbage_costs_nothing_on_either_side(adversary: AdversaryModel):
     strangers.server = ServerSession(strangers.params, IDS[:5], strangers.public_keys or None)
 
     def throw() -> None:
-        junk = [b"", b"SAGG", bytes(1000), strangers.server.abort()]
+        junk = [b"", b"SAGG", bytes(1000), strangers.server.abort_message()]
         for data in (*junk[:3], live.server.invitation[:-1]):
             with pytest.raises(MalformedMessageError):
                 live.clients[A].receive(data, vector=live.vectors[A], model_digest=MODEL)
@@ -273,18 +273,14 @@ def test_the_policy_bounds_the_largest_message(adversary: AdversaryModel, change
         assert max(sent) <= largest
 
 
-def test_an_identity_that_does_not_fit_costs_nothing():
+def test_an_identity_that_does_not_fit_is_refused_at_once():
     live = Live(make_params())
-    for identity in (None, Identity.generate()):
-        session = ClientSession(A, live.policy, identity)
-        for _ in range(2):
-            with pytest.raises(InvalidInputError, match="identity"):
-                session.receive(live.outbound[A])
-            assert session.phase == "awaiting the invitation"
+    for identity in (None, Identity.generate(), live.identities[B]):
+        with pytest.raises(InvalidInputError, match="identity"):
+            ClientSession(A, live.policy, identity)
     curious = Live(make_params(CURIOUS))
-    session = ClientSession(A, curious.policy, Identity.generate())
     with pytest.raises(InvalidInputError, match="identity"):
-        session.receive(curious.outbound[A])
+        ClientSession(A, curious.policy, Identity.generate())
 
 
 @pytest.mark.parametrize("client", [-1, 2**64, True, "1", None, 1.0, np.uint64(1)])
@@ -308,7 +304,7 @@ def test_leaving_and_aborting(adversary: AdversaryModel):
 
     live = Live(make_params(adversary))
     live.collect()
-    assert live.clients[B].receive(live.server.abort(AbortCode.TOO_FEW_CLIENTS)) is None
+    assert live.clients[B].receive(live.server.abort_message(AbortCode.TOO_FEW_CLIENTS)) is None
     assert live.clients[B].aborted is AbortCode.TOO_FEW_CLIENTS
     assert live.clients[B].over
     with pytest.raises(UnexpectedMessageError):
