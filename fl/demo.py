@@ -24,7 +24,7 @@ from fl.digits import load_digits
 from fl.schema import ArraySchema, NamedArrays
 from fl.weighted_mean import WeightedMean
 from secagg.errors import InvalidParameterError, TooFewClientsError
-from secagg.params import AdversaryModel, SessionParams
+from secagg.params import AdversaryModel
 from secagg.simulate import STAGES, SimulationResult, simulate
 
 LOCAL_EPOCHS: Final = 5
@@ -67,8 +67,9 @@ class DemoSettings:
             raise InvalidParameterError("clients", self.clients, f"from {smallest} to 500")
         if self.rounds < 1:
             raise InvalidParameterError("rounds", self.rounds, "at least 1")
-        if not 0 < self.alpha < float("inf"):
-            raise InvalidParameterError("alpha", self.alpha, "positive and finite")
+        if not 1e-3 <= self.alpha <= 1e6:
+            # Beyond these the Dirichlet draw leaves the range of floats and says nothing any more.
+            raise InvalidParameterError("alpha", self.alpha, "from 0.001 to 1000000")
         if not 0 <= self.dropout < 1:
             raise InvalidParameterError("dropout", self.dropout, "at least 0 and below 1")
         if self.seed < 0:
@@ -156,14 +157,7 @@ def run_demo(
     central = plain = secure = initial
     report: DemoReport | None = None
     for number in range(settings.rounds):
-        params = SessionParams.for_cohort(
-            cohort_size=settings.clients,
-            vector_length=codec.vector_length,
-            modulus_bits=settings.modulus_bits,
-            adversary=settings.adversary,
-            round_number=number,
-            application=codec.application(),
-        )
+        params = codec.session_params(adversary=settings.adversary, round_number=number)
         report = report or DemoReport(settings, params.threshold, params.vector_length)
         dropouts = _draw_dropouts(settings, generator)
 

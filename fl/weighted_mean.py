@@ -17,6 +17,8 @@ from fl.flatten import flatten, restore
 from fl.quantize import Quantizer
 from fl.schema import Arrays, ArraySchema, NamedArrays
 from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg.params import AdversaryModel, SessionParams
+from secagg.prg import Suite, word_dtype
 
 __all__ = ["WeightedMean"]
 
@@ -80,6 +82,38 @@ class WeightedMean:
         # Every part has a fixed length, so their concatenation is unambiguous.
         return _LABEL + hashlib.sha256(_LABEL + self.schema.digest + settings).digest() + user
 
+    def session_params(
+        self,
+        *,
+        adversary: AdversaryModel = AdversaryModel.ACTIVE,
+        suite: Suite = Suite.AES_128_CTR,
+        min_survivors: int = 0,
+        round_number: int = 0,
+        user: bytes = b"",
+    ) -> SessionParams:
+        """Returns the parameters of a session that sums what `encode` returns, with the default threshold.
+
+        Cohort, vector length, modulus and application all come from this codec: a session with another
+        modulus would sum the same words and wrap around unseen.
+
+        Args:
+            adversary: the model that the session defends against.
+            suite: the mask generator.
+            min_survivors: the fewest clients whose mean is ever released.
+            round_number: the training round.
+            user: as in `application`.
+        """
+        return SessionParams.for_cohort(
+            cohort_size=self.clients,
+            vector_length=self.vector_length,
+            modulus_bits=self.modulus_bits,
+            adversary=adversary,
+            suite=suite,
+            min_survivors=min_survivors,
+            round_number=round_number,
+            application=self.application(user),
+        )
+
     def clipped_count(self, arrays: Arrays) -> int:
         """Returns how many entries `encode` would clip: a large share means that `clip` is too small."""
         return self.quantizer.clipped_count(flatten(arrays, self.schema))
@@ -118,5 +152,11 @@ class WeightedMean:
         """
         if isinstance(total, np.ndarray) and total.shape != (self.vector_length,):
             raise InvalidInputError("total", f"it has shape {total.shape}", f"of shape ({self.vector_length},)")
+        if isinstance(total, np.ndarray) and total.dtype != word_dtype(self.modulus_bits):
+            raise InvalidInputError(
+                "total",
+                f"its words are {total.dtype}",
+                f"the {word_dtype(self.modulus_bits)} of a session modulo 2**{self.modulus_bits}: see session_params",
+            )
         mean, total_weight = self.quantizer.decode(total, survivors)
         return restore(mean, self.schema), total_weight

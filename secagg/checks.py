@@ -116,10 +116,25 @@ def check_survivors(
     index: int,
     neighbours: npt.NDArray[np.intp],
     senders: npt.NDArray[np.bool_],
+    held: npt.NDArray[np.bool_],
     threshold: int,
     required_survivors: int,
 ) -> None:
     """Checks the survivor set U3 before it is fixed, and in the ACTIVE model signed.
+
+    Only peers whose seal opened count towards the required survivors. A seal is bound to this client's fresh key
+    through the roster, so it proves that its sender takes part now. An advertisement does not: a server
+    that chooses an old session id can replay one of a client whose mask key it has rebuilt before.
+
+    Args:
+        survivors: U3, bool, shape (roster size,), as is every set here.
+        total: its size, as the server states it.
+        index: this client's roster index.
+        neighbours: roster indices of its neighbours.
+        senders: V_u.
+        held: whose seal opened.
+        threshold: t.
+        required_survivors: the fewest survivors, this client among them, that it helps to release a sum of.
 
     Raises:
         InconsistentServerError: the set contradicts what this client saw.
@@ -134,8 +149,9 @@ def check_survivors(
         raise InconsistentServerError("survivors", "a survivor's shares were never delivered to this client")
     if np.count_nonzero(present) < threshold:
         raise InconsistentServerError("survivors", f"{np.count_nonzero(present)} peers survive, {threshold} are needed")
-    if total < required_survivors:
-        raise PolicyViolationError("min_survivors", total, f"at least {required_survivors}")
+    present_for_certain = int(np.count_nonzero(survivors & held)) + 1
+    if present_for_certain < required_survivors:
+        raise PolicyViolationError("min_survivors", present_for_certain, f"at least {required_survivors}")
 
 
 def check_quorum(

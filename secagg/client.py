@@ -94,11 +94,11 @@ class AdvertisingKeys(SingleUse[Invited]):
         check_client_id("client", client)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
+        check_identity(policy, client, identity)
         policy.check(params)
         largest = largest_message_bytes(params)
         if largest > policy.max_message_bytes:
             raise PolicyViolationError("max_message_bytes", largest, policy.max_message_bytes)
-        check_identity(policy, client, identity)
         super().__init__(Invited(params, session_id, client, policy))
         self._identity = identity
 
@@ -324,11 +324,13 @@ def _words(vector: Vector, params: SessionParams) -> npt.NDArray[np.unsignedinte
     if not isinstance(vector, np.ndarray) or vector.dtype.kind not in "iu":
         found = vector.dtype if isinstance(vector, np.ndarray) else type(vector).__name__
         raise InvalidInputError("vector", f"it is {found}", "a numpy array of an integer dtype")
+    if isinstance(vector, np.ma.MaskedArray):
+        raise InvalidInputError("vector", "some of its entries are masked", "a plain array without missing entries")
     if vector.shape != (params.vector_length,):
         raise InvalidInputError("vector", f"its shape is {vector.shape}", f"of shape ({params.vector_length},)")
     if vector.size and (int(vector.min()) < 0 or int(vector.max()) >> bits):
         raise InvalidInputError("vector", "an entry is out of range", f"integers in [0, 2**{bits})")
-    return vector.astype(word_dtype(bits))
+    return np.array(vector, word_dtype(bits), order="C", subok=False)
 
 
 def _fix(masked: Masked, message: SurvivorSet) -> tuple[Fixed, Cohort]:
@@ -338,17 +340,19 @@ def _fix(masked: Masked, message: SurvivorSet) -> tuple[Fixed, Cohort]:
     size = len(cohort.roster)
     index = cohort.roster.index[membership.client]
     survivors = _bitmap(message.survivors, size)
+    held = _bitmap(masked.held, size)
     check_survivors(
         survivors,
         message.total,
         index,
         cohort.graph.neighbours(index),
         _bitmap(masked.senders, size),
+        held,
         membership.params.threshold,
         membership.required_survivors,
     )
-    answer = select_answer(_bitmap(masked.held, size), survivors, masked.shares)
-    fixed = Fixed(membership, masked.task_ctx, masked.senders, message.survivors, message.total, answer)
+    answer = select_answer(held, survivors, masked.shares)
+    fixed = Fixed(membership, masked.task_ctx, masked.senders, encode_bitmap(survivors), message.total, answer)
     return fixed, cohort
 
 

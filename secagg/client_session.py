@@ -1,6 +1,7 @@
 """A client behind bytes in, bytes out: the states of `secagg.client` for callers that move bytes."""
 
 import hashlib
+import threading
 from concurrent.futures import Executor
 from typing import Final
 
@@ -73,7 +74,7 @@ class ClientSession(Uncopyable):
     """One client's part in one session.
 
     Feed `receive` what the server sent, send what it returns. `wants_input` says when the next
-    message must come with the vector.
+    message must come with the vector. Calls from several threads take turns.
 
     Args:
         client: this client's id, as the transport authenticates it.
@@ -96,6 +97,7 @@ class ClientSession(Uncopyable):
         "_executor",
         "_identity",
         "_last_reply",
+        "_lock",
         "_over",
         "_policy",
         "_session",
@@ -120,6 +122,7 @@ class ClientSession(Uncopyable):
         self._state: ClientState | None = None
         self._session: tuple[SessionParams, bytes] | None = None
         self._over = False
+        self._lock = threading.Lock()
         self._accepted: tuple[bytes, ...] = ()
         self._last_reply: bytes | None = None
         self.aborted: AbortCode | None = None
@@ -163,6 +166,12 @@ class ClientSession(Uncopyable):
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
+        with self._lock:
+            return self._receive(data, vector, model_digest)
+
+    def _receive(
+        self, data: bytes | bytearray | memoryview, vector: Vector | None, model_digest: bytes
+    ) -> bytes | None:
         limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
         data = immutable(data, limit, SERVER)
         digest = hashlib.sha256(data).digest()
@@ -196,13 +205,18 @@ class ClientSession(Uncopyable):
         Returns:
             The message that tells the server, or None where no session was begun.
         """
-        session = self._session
-        self._end()
-        self._accepted, self._last_reply = (), None
+        with self._lock:
+            session = self._session
+            self._end()
+            self._accepted, self._last_reply = (), None
         return None if session is None else encode(Abort(code), session[0].suite, session[1])
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
         """Returns a snapshot: a secret, encrypted if a 32-byte wrapping key is given. Never the identity key."""
+        with self._lock:
+            return self._to_bytes(wrapping_key)
+
+    def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
         held = None if self._state is None else self._state._peek()
         if isinstance(held, Invited):
             raise InvalidStateError("no snapshot is taken between the invitation and the keys")

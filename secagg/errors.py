@@ -5,7 +5,7 @@ Two questions decide the class: *who* is at fault, and *what may the caller do n
 * `LocalError`: this program called the library wrongly. Nothing was sent and no state was spent;
   mend the call and try again.
 * `RemoteError`: a peer sent something that it must not send. `culprit` names it: a client's id, or
-  `SERVER`. A client then drops its secrets and leaves the session; the server drops the client
+  `SERVER`. A client then drops its secrets and leaves the session; the server refuses the message
   and goes on.
 * `TooFewClientsError`: nobody cheated, but too few clients are left.
 

@@ -353,7 +353,7 @@ def immutable(data: bytes | bytearray | memoryview, limit: int, culprit: Culprit
         raise InvalidInputError("data", f"it is {type(data).__name__}", "bytes, bytearray or memoryview")
     if memoryview(data).nbytes > limit:
         raise MalformedMessageError(culprit, f"more than the {limit} bytes that any message here can have")
-    return data if isinstance(data, bytes) else bytes(data)
+    return data if type(data) is bytes else bytes(data)
 
 
 def _read_header(data: bytes, culprit: Culprit) -> tuple[Suite, MessageType, bytes]:

@@ -36,7 +36,7 @@ class ClientPolicy:
             in the ACTIVE model, where no key of the message itself is ever trusted.
         adversary: the only adversary model accepted.
         suites: the mask generators accepted.
-        min_cohort: the smallest cohort, invited and in the roster.
+        min_cohort: the smallest cohort, both invited and in the roster: leave room for clients that never answer.
         max_cohort: the largest cohort invited.
         corrupt_fraction: the part of the cohort that may collude with the server (gamma), 0 to below 1/2.
             A = ceil(corrupt_fraction * cohort_size) clients are assumed corrupt in what follows.
@@ -46,6 +46,8 @@ class ClientPolicy:
         vector_length: the only vector length accepted, or None for any.
         modulus_bits: the only modulus accepted, or None for any.
         application: the only application bytes accepted, or None for any.
+        round_number: the only training round accepted, or None for any. Who pins it takes part in no
+            second session of a round, whose sum could be subtracted from the first one's.
         max_message_bytes: the largest message, in either direction, that a session may need.
 
     Raises:
@@ -63,6 +65,7 @@ class ClientPolicy:
     vector_length: int | None = None
     modulus_bits: int | None = None
     application: bytes | None = None
+    round_number: int | None = None
     max_message_bytes: int = 2**30
 
     def __post_init__(self) -> None:
@@ -86,6 +89,8 @@ class ClientPolicy:
             check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
         if self.modulus_bits is not None:
             check_integer("modulus_bits", self.modulus_bits, 1, 64)
+        if self.round_number is not None:
+            check_integer("round_number", self.round_number, 0, 2**64 - 1)
         if self.application is not None and type(self.application) is not bytes:
             raise InvalidParameterError("application", type(self.application).__name__, "bytes or None")
         self._check_identities()
@@ -118,7 +123,7 @@ class ClientPolicy:
                 "cohort_size", params.cohort_size, f"at least {required}, the minimum of survivors"
             )
         self._check_threshold(params)
-        for rule in ("vector_length", "modulus_bits", "application"):
+        for rule in ("vector_length", "modulus_bits", "application", "round_number"):
             accepted = getattr(self, rule)
             if accepted is not None and getattr(params, rule) != accepted:
                 raise PolicyViolationError(rule, getattr(params, rule), accepted)
@@ -126,6 +131,8 @@ class ClientPolicy:
     def _check_identities(self) -> None:
         if not isinstance(self.identities, Mapping):
             raise InvalidParameterError("identities", type(self.identities).__name__, "a mapping of ids to keys")
+        # A copy: what is checked here must not change later, and a snapshot has to hold it.
+        object.__setattr__(self, "identities", dict(self.identities))
         for client, key in self.identities.items():
             check_client_id("identities", client)
             if type(key) is not bytes or len(key) != 32:

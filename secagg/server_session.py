@@ -1,6 +1,7 @@
 """The server behind bytes in, bytes out: the rounds of `secagg.server` for callers that move bytes."""
 
 import secrets
+import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from secagg.errors import (
 )
 from secagg.messages import Abort, AbortCode, Invitation, Message, decode, encode, immutable, largest_message_bytes
 from secagg.params import SessionParams
+from secagg.policy import check_client_id
 from secagg.server import (
     AnyRound,
     CollectingKeys,
@@ -40,7 +42,8 @@ class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_id: bytes
     facts: _Facts
     faults: dict[ClientId, Fault]
-    outbound: dict[ClientId, bytes]
+    messages: tuple[bytes, ...]
+    outbound: dict[ClientId, int]
     aborted: dict[ClientId, AbortCode]
 
 
@@ -49,6 +52,7 @@ class ServerSession(Uncopyable):
 
     Send `invitation` to every client, feed `receive` what they answer, and call `close_round` when
     your deadline is over or everyone has answered; send what it returns, until it returns the `Result`.
+    Calls from several threads take turns.
 
     Args:
         params: the session's parameters.
@@ -80,6 +84,8 @@ class ServerSession(Uncopyable):
         self._executor = executor
         self._outbound: Mapping[ClientId, bytes] = {}
         self._touched = False
+        # Two inputs added at the same time would lose words of the sum.
+        self._lock = threading.Lock()
         self.aborted: dict[ClientId, AbortCode] = {}
         """Clients that said that they leave, and why."""
 
@@ -135,8 +141,14 @@ class ServerSession(Uncopyable):
 
         Raises:
             RemoteError: the message was refused; the session is unchanged, and goes on without it.
+            InvalidParameterError: `sender` is no client id.
             StateSpentError: the session is over.
         """
+        check_client_id("sender", sender)
+        with self._lock:
+            self._receive(sender, data)
+
+    def _receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
         if self._round.closed:
             raise StateSpentError("the session")
         try:
@@ -169,6 +181,10 @@ class ServerSession(Uncopyable):
                 session is unchanged, as more inputs might still help; at unmask it has failed for good.
             StateSpentError: the session is over.
         """
+        with self._lock:
+            return self._close_round(model_digest)
+
+    def _close_round(self, model_digest: bytes) -> Mapping[ClientId, bytes] | Result:
         current = self._round
         outbound: Mapping[ClientId, Message]
         if isinstance(current, CollectingUnmasking):
@@ -195,13 +211,19 @@ class ServerSession(Uncopyable):
             InvalidStateError: a message of the current round was accepted already.
             StateSpentError: the session is over.
         """
+        with self._lock:
+            return self._to_bytes(wrapping_key)
+
+    def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
         if self._round.closed:
             raise StateSpentError("the session")
         if self._touched:
             raise InvalidStateError("a server's snapshot is taken right after close_round, before any answer")
-        content = _Snapshot(
-            self._params, self._session_id, self._round.facts, self._round.faults, dict(self._outbound), self.aborted
-        )
+        # Most rounds send everyone the same message: it is kept once.
+        places: dict[bytes, int] = {}
+        outbound = {client: places.setdefault(message, len(places)) for client, message in self._outbound.items()}
+        facts, faults = self._round.facts, self._round.faults
+        content = _Snapshot(self._params, self._session_id, facts, faults, tuple(places), outbound, self.aborted)
         return write_snapshot(SERVER_ROLE, content, wrapping_key)
 
     @classmethod
@@ -218,7 +240,7 @@ class ServerSession(Uncopyable):
         session = cls.__new__(cls)
         current = _restore(content.facts, dict(content.faults))
         session._begin(content.params, content.session_id, current, executor)
-        session._outbound = content.outbound
+        session._outbound = {client: content.messages[place] for client, place in content.outbound.items()}
         session.aborted = dict(content.aborted)
         return session
 

@@ -81,7 +81,9 @@ def simulate(
     identities = {client: Identity.generate() for client in vectors} if params.active else {}
     public_keys = {client: identity.public_key for client, identity in identities.items()}
     if policy is None:
-        policy = ClientPolicy(identities=public_keys, adversary=params.adversary, corrupt_fraction=0.0)
+        policy = ClientPolicy(
+            identities=public_keys, adversary=params.adversary, corrupt_fraction=0.0, max_message_bytes=2**62
+        )
     else:
         policy = replace(policy, identities=public_keys)
     server = ServerSession(params, tuple(vectors), public_keys or None, executor=executor)

@@ -4,8 +4,8 @@
 
 (HONEST_BUT_CURIOUS skips CollectingSignatures.) Each round takes messages in any order through
 `receive`; `close` ends it and returns the next round with what to send to whom. Every predicate on
-which a client would abort and which a peer can violate is checked here on receipt: the sender is
-dropped and named, and the session goes on. The server keeps one running sum and no vector.
+which a client would abort and which a peer can violate is checked here on receipt: the message
+is refused, its sender named, and the session goes on. The server keeps one running sum and no vector.
 """
 
 from typing import TypeAlias

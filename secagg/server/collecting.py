@@ -1,7 +1,7 @@
 """What the server's rounds have in common: collect one message of each client, then close.
 
-The server drops a client that breaks a rule (`receive` raises and the round goes on unchanged) and
-notes its first fault. The caller owns the clock: it decides when a round is over.
+The server refuses a message that breaks a rule (`receive` raises and the round goes on unchanged) and
+notes its sender's first fault. The caller owns the clock: it decides when a round is over.
 """
 
 from abc import ABC, abstractmethod
@@ -36,6 +36,13 @@ class Fault(msgspec.Struct, frozen=True):
     stage: str
     error: str
     detail: str
+
+
+def disputed(stage: str, reports: int, peers: int) -> Fault:
+    """Returns the note on a dealer whose shares are missing because peers say that they do not open."""
+    return Fault(
+        stage, DISPUTED, f"{reports} of {peers} peers report that what it dealt does not open: it lies, or they do"
+    )
 
 
 class Outbound(Mapping[ClientId, Item], Generic[Item]):
@@ -133,17 +140,13 @@ class Round(ABC, Generic[Facts, Expected]):
         if self._closed:
             raise StateSpentError(type(self).__name__)
 
-    def _close(self) -> None:
-        """Ends the round.
+    def _require_closable(self) -> None:
+        """Passes where the round can end; `close` marks it closed once the next round stands.
 
         Raises:
             StateSpentError: it is over already.
             TooFewClientsError: it cannot close yet; it stays open, and the caller waits on or gives up.
         """
-        self._require_closable()
-        self._closed = True
-
-    def _require_closable(self) -> None:
         self._require_open()
         shortage = self._shortage()
         if shortage is not None:

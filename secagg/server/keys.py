@@ -106,8 +106,10 @@ class CollectingKeys(Round[Invitees, AdvertiseKeys]):
         Raises:
             TooFewClientsError: not enough keys yet; the round stays open.
         """
-        self._close()
+        self._require_closable()
         roster = Roster([self._entries[client] for client in sorted(self._entries)])
         enrolled = Enrolled(self.facts, roster.encode())
         message = KeyRoster(enrolled.entries)
-        return CollectingShares(enrolled, self.faults), Outbound(tuple(roster.index), lambda _: message)
+        following = CollectingShares(enrolled, self.faults)
+        self._closed = True
+        return following, Outbound(tuple(roster.index), lambda _: message)

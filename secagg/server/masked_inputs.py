@@ -20,7 +20,7 @@ from secagg.messages import (
 from secagg.packing import add_packed, check_packed
 from secagg.prg import word_dtype
 from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import DISPUTED, Fault, Outbound
+from secagg.server.collecting import Fault, Outbound, disputed
 from secagg.server.facts import Dealt, Signed, Summed, members
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
@@ -61,10 +61,13 @@ class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
         self._arrived[index] = True
 
     def _shortage(self) -> TooFewClientsError | None:
+        return self._too_few_inputs() or self._unopenable()
+
+    def _too_few_inputs(self) -> TooFewClientsError | None:
         needed, remaining = self.params.min_survivors, int(np.count_nonzero(self._arrived))
         if remaining < needed:
             return self._too_few(needed, remaining)
-        return self._smallest_neighbourhood(self._dealers, self._arrived) or self._unopenable()
+        return self._smallest_neighbourhood(self._dealers, self._arrived)
 
     def _unopenable(self) -> TooFewClientsError | None:
         """Returns the shortage where too many peers report that what some dealer sealed does not open."""
@@ -81,19 +84,24 @@ class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
         Raises:
             TooFewClientsError: not enough inputs yet, or not enough peers that could open what one client
                 dealt; that client is then noted in `faults`. The round stays open.
-            InvalidShareError: more than half of the peers that answered report of one client that what it
-                dealt does not open, and what is left is not enough. The round stays open.
+            InvalidShareError: more than half of one client's peers report that what it dealt does not
+                open, and what is left is not enough. The round stays open.
         """
         self._require_open()
-        self._note_disputed()
-        self._close()
+        if self._too_few_inputs() is None:
+            self._note_disputed()
+        self._require_closable()
         survivors = encode_bitmap(self._arrived)
         summed = Summed(self.facts, survivors, self._unopened, self._sum)
         message = SurvivorSet(survivors, int(np.count_nonzero(self._arrived)))
         outbound = Outbound(self._clients(self._arrived), lambda _: message)
+        following: CollectingSignatures | CollectingUnmasking
         if self.params.active:
-            return CollectingSignatures(summed, self.faults), outbound
-        return CollectingUnmasking(Signed(summed, survivors), self.faults), outbound
+            following = CollectingSignatures(summed, self.faults)
+        else:
+            following = CollectingUnmasking(Signed(summed, survivors), self.faults)
+        self._closed = True
+        return following, outbound
 
     def _note_disputed(self) -> None:
         shortage = self._unopenable()
@@ -101,18 +109,15 @@ class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
             return
         dealer = self._index[shortage.neighbourhood]
         reports = int(np.count_nonzero(self._unopened[:, dealer]))
-        answered = int(self._cohort.graph.members_present(self._arrived)[dealer])
+        peers = len(self._cohort.graph.neighbours(dealer))
         if not reports:
             return
         # Nobody can prove who lies, the dealer or those who report. More than half of a neighbourhood is never
         # corrupt where a threshold holds, so that many are believed; fewer are noted as what they are, a dispute.
-        believed = 2 * reports > answered
-        detail = f"{reports} of {answered} peers report that what it dealt does not open"
-        fault = Fault(
-            self.stage,
-            InvalidShareError.__name__ if believed else DISPUTED,
-            detail if believed else f"{detail}: it lies, or they do",
-        )
+        believed = 2 * reports > peers
+        fault = disputed(self.stage, reports, peers)
+        if believed:
+            fault = Fault(self.stage, InvalidShareError.__name__, fault.detail)
         self.faults.setdefault(shortage.neighbourhood, fault)
         if believed:
             kind = KIND_SELF_MASK_SEED if self._arrived[dealer] else KIND_MASK_KEY

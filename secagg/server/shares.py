@@ -81,11 +81,14 @@ class CollectingShares(CohortRound[Enrolled, ShareKeys]):
         """
         if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
             raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")
-        self._close()
+        self._require_closable()
         dealers = self._pruned()
         size = len(self._index)
         commitments = self._records[:, :, SEALED_BYTES:].reshape(size, size, 2, COMMITMENT_BYTES).copy()
         dealt = Dealt(self.facts, model_digest, encode_bitmap(dealers), commitments, self._seed_commitments)
+
+        following = CollectingMaskedInputs(dealt, self.faults)
+        self._closed = True
 
         records, graph, index = self._records, self._cohort.graph, self._index
         # The outbound messages own the records from here on; they go when the caller has sent them.
@@ -97,4 +100,4 @@ class CollectingShares(CohortRound[Enrolled, ShareKeys]):
             senders[neighbours] = dealers[neighbours]
             return ShareDelivery(encode_bitmap(senders), records[senders, index[client]].tobytes())
 
-        return CollectingMaskedInputs(dealt, self.faults), Outbound(self._clients(dealers), deliver)
+        return following, Outbound(self._clients(dealers), deliver)

@@ -59,8 +59,10 @@ class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):
         Raises:
             TooFewClientsError: some neighbourhood has too few signatures yet; the round stays open.
         """
-        self._close()
+        self._require_closable()
         signers = encode_bitmap(self._arrived)
         message = UnmaskingRequest(signers, self._signatures[self._arrived].tobytes())
         outbound = Outbound(self._clients(self._arrived), lambda _: message)
-        return CollectingUnmasking(Signed(self.facts, signers), self.faults), outbound
+        following = CollectingUnmasking(Signed(self.facts, signers), self.faults)
+        self._closed = True
+        return following, outbound

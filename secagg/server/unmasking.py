@@ -17,7 +17,7 @@ from secagg.messages import (
     UnmaskingShares,
 )
 from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import Fault
+from secagg.server.collecting import Fault, disputed
 from secagg.server.facts import Signed, members
 from secagg.server.rebuilding import rebuild_secrets, remove_masks
 from secagg.shamir import LIMBS, SHARE_BYTES, decode_shares
@@ -81,6 +81,14 @@ class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
             return None
         return self._too_few(self.params.threshold, int(counts[worst]), self._cohort.client(worst))
 
+    def _note_disputed(self) -> None:
+        shortage = self._shortage()
+        if shortage is None or shortage.neighbourhood is None:
+            return
+        reports = int(np.count_nonzero(self.facts.summed.unopened[:, self._index[shortage.neighbourhood]]))
+        if reports:
+            self.faults.setdefault(shortage.neighbourhood, disputed(self.stage, reports, self._roster_size() - 1))
+
     def close(self, executor: Executor | None = None) -> Result:
         """Rebuilds the secrets, takes the masks off and releases the sum.
 
@@ -91,6 +99,8 @@ class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
             TooFewClientsError: some secret has too few shares yet; the round stays open.
             InvalidShareError: a dealer shared badly: it is named, and the session has failed.
         """
+        self._require_open()
+        self._note_disputed()
         self._require_closable()
         summed = self.facts.summed
         secrets, errors = rebuild_secrets(

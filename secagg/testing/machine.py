@@ -149,13 +149,20 @@ class ProtocolMachine(RuleBasedStateMachine):
         side = {client: data.draw(st.booleans(), f"shown the cut set: {client}") for client in sorted(survivors)}
         sets = {False: frozenset(survivors), True: other}
         signatures: dict[bool, dict[ClientId, bytes]] = {False: {}, True: {}}
+        forging = data.draw(st.booleans(), "signatures are forged to fill the quorum")
         for client, cut in side.items():
             bitmap = encode_bitmap(np.array([member in sets[cut] for member in roster], np.bool_))
             self.ask(client, SurvivorSet(bitmap, len(sets[cut])), signatures[cut])
         for client, cut in side.items():
+            genuine_signers = frozenset(signatures[cut])
+            if forging:
+                signatures[cut] = {member: bytes(64) for member in sets[cut]} | signatures[cut]
             signers = encode_bitmap(np.array([member in signatures[cut] for member in roster], np.bool_))
             joined = b"".join(signatures[cut][member] for member in roster if member in signatures[cut])
-            self.ask(client, UnmaskingRequest(signers, joined), {})
+            released = self.ask(client, UnmaskingRequest(signers, joined), {})
+            quorum = min(len(genuine_signers - {member}) for member in roster)
+            if released and (quorum < self.params.threshold or frozenset(signatures[cut]) != genuine_signers):
+                raise AssertionError(f"client {client} answered without a quorum of {self.params.threshold}")
         self.end("split view")
 
     @precondition(lambda self: self.over)
@@ -275,8 +282,8 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     # Looking at messages.
 
-    def ask(self, client: ClientId, message: Message, signatures: dict[ClientId, bytes]) -> None:
-        """Sends a forged message; notes what the client lets out, if anything."""
+    def ask(self, client: ClientId, message: Message, signatures: dict[ClientId, bytes]) -> bool:
+        """Sends a forged message; notes what the client lets out, and returns whether it let out anything."""
         if self.view is None:
             raise AssertionError("there is a view once there is a roster")
         data = encode(message, self.params.suite, self.session_id)
@@ -285,15 +292,16 @@ class ProtocolMachine(RuleBasedStateMachine):
             reply = self.clients[client].receive(data)
         except RemoteError as error:
             note(f"client {client} refused: {error}")
-            return
+            return False
         except StateSpentError:
             note(f"client {client} had left")
-            return
+            return False
         if reply is not None:
             answer = self.decoded(reply)
             self.view.answered(client, answer)
             if isinstance(answer, ConsistencySignature):
                 signatures[client] = answer.signature
+        return reply is not None
 
     def watch_delivery(self, client: ClientId, data: bytes) -> None:
         """Notes in the server's view what a client is shown."""

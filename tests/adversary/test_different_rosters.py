@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from secagg.agreement import KeyPair
-from secagg.errors import AuthenticationError, InvalidShareError
-from secagg.messages import UnmaskingRequest
+from secagg.errors import AuthenticationError, InvalidShareError, PolicyViolationError
 from secagg.params import AdversaryModel
 from secagg.shamir import SHARE_BYTES
 from tests.adversary.scene import ACTIVE, IDS, LIAR, VICTIM, Scene, bitmap, both_models, without
@@ -51,31 +50,18 @@ def test_an_honest_server_names_the_client_whose_context_is_another(model: Adver
     assert (raised.value.culprit, raised.value.role) == (VICTIM, "dealer")
 
 
-def test_nobody_answers_over_different_rosters():
+def test_the_victim_signs_no_survivor_set_and_the_others_hold_no_share_of_it():
     scene = shown_another_roster(Scene(ACTIVE))
     scene.upload(hidden(scene))
     scene.close()
-    signatures = scene.answers()
-    scene.accused(VICTIM, signatures[VICTIM], AuthenticationError)
-    everyone = scene.write(
-        UnmaskingRequest(bitmap(IDS), b"".join(scene.read(signatures[client]).signature for client in IDS))
-    )
-    for client in IDS:
-        error = scene.refused(client, everyone, AuthenticationError)
-        assert error.reason == "the signature over the survivor set does not verify"
-
-
-def test_without_the_victims_signature_the_others_hold_no_share_of_it_to_release():
-    scene = shown_another_roster(Scene(ACTIVE))
-    scene.upload(hidden(scene))
+    # No peer of the victim proved to it that it takes part: for all that it knows it is alone.
+    with pytest.raises(PolicyViolationError) as raised:
+        scene.deliver(VICTIM)
+    assert (raised.value.rule, raised.value.offered) == ("min_survivors", 1)
+    assert scene.clients[VICTIM].over
+    scene.upload(scene.answers(silent=[VICTIM]))
     scene.close()
-    replies = scene.answers()
-    del replies[VICTIM]
-    scene.upload(replies)
-    scene.close()
-    request = scene.outbound[LIAR]
     # To the others all is consistent, but the victim's shares are sealed under another roster: they hold none.
     for client in without(IDS, VICTIM):
         answer = scene.read(scene.deliver(client)).table
         assert len(answer) == len(without(IDS, client, VICTIM)) * SHARE_BYTES
-    scene.refused(VICTIM, request, AuthenticationError)

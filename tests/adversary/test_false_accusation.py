@@ -55,6 +55,24 @@ def test_half_of_the_holders_cannot_get_an_honest_dealer_blamed(model: Adversary
 
 
 @both_models
+def test_closing_too_early_gets_nobody_named(model: AdversaryModel):
+    scene = Scene(model).until("masked_input")
+    replies = scene.answers()
+    liar = HOLDERS[0]
+    scene.upload({liar: scene.altered(replies.pop(liar), unopened=bitmap([PEER]))})
+    with pytest.raises(TooFewClientsError) as raised:
+        scene.close()
+    assert (raised.value.neighbourhood, raised.value.remaining) == (None, 1)
+    assert not scene.server.faults
+    scene.upload(replies)
+    scene.close()
+    scene.upload(withheld(scene, [liar]))
+    result = scene.close()
+    scene.assert_exact(result)
+    assert not result.culprits
+
+
+@both_models
 def test_more_than_half_are_believed(model: AdversaryModel):
     # So many corrupt clients are beyond what either model defends against.
     scene = accused(model, HOLDERS[: len(HOLDERS) // 2 + 1])

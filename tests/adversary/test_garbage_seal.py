@@ -88,6 +88,16 @@ def test_garbage_for_up_to_half_fails_the_session_and_notes_a_dispute(model: Adv
 
 
 @both_models
+def test_a_dropout_that_only_the_garbage_makes_fatal_notes_a_dispute(model: AdversaryModel):
+    scene = dealt_garbage(Scene(model), HOLDERS[:TOLERATED]).until("unmask")
+    scene.upload(scene.answers(silent=[HOLDERS[-1]]))
+    with pytest.raises(TooFewClientsError) as raised:
+        scene.close()
+    assert (raised.value.stage, raised.value.neighbourhood) == ("unmask", LIAR)
+    assert {client: fault.error for client, fault in scene.server.faults.items()} == {LIAR: "DisputedShares"}
+
+
+@both_models
 def test_commitments_to_other_shares_are_reported_like_garbage(model: AdversaryModel):
     scene = Scene(model).until("share_keys")
     replies = scene.answers()

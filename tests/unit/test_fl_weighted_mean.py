@@ -49,7 +49,7 @@ def session_sum(words: list[np.ndarray], modulus_bits: int, seed: int) -> np.nda
         ]
         for vector, own, following in zip(words, masks, [*masks[1:], masks[0]], strict=True)
     ]
-    return np.array([sum(column) % modulus for column in zip(*masked, strict=True)], dtype=np.uint64)
+    return np.array([sum(column) % modulus for column in zip(*masked, strict=True)], dtype=words[0].dtype)
 
 
 @given(
@@ -217,3 +217,17 @@ def test_settings_are_fixed_and_comparable():
     assert "quantizer" not in repr(mean_of())
     with pytest.raises(dataclasses.FrozenInstanceError):
         mean_of().clip = 2.0  # type: ignore[misc]
+
+
+def test_the_session_of_a_codec_is_the_one_that_its_proof_is_about():
+    mean = mean_of()
+    params = mean.session_params(round_number=3, user=b"plan")
+    assert (params.cohort_size, params.vector_length) == (mean.clients, mean.vector_length)
+    assert (params.modulus_bits, params.round_number) == (mean.modulus_bits, 3)
+    assert params.application == mean.application(b"plan")
+
+
+def test_a_sum_of_a_session_with_another_word_is_refused():
+    mean = mean_of()
+    with pytest.raises(InvalidInputError, match="session_params"):
+        mean.decode(np.ones(mean.vector_length, np.uint16), 2)

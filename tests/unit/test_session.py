@@ -20,6 +20,7 @@ from secagg import (
     MalformedMessageError,
     PolicyViolationError,
     RemoteError,
+    Result,
     ServerSession,
     SessionParams,
     StateSpentError,
@@ -354,13 +355,56 @@ def test_a_second_message_and_a_stranger_are_refused_and_nobody_is_at_fault(adve
     while live.result is None:
         reply = live.answer(A, live.outbound[A])
         live.server.receive(A, reply)
-        for sender in (A, 12345, -1):
+        for sender in (A, 12345):
             with pytest.raises(UnexpectedMessageError):
                 live.server.receive(sender, reply)
         live.collect(silent=[A])
         live.close()
     live.check(live.result)
     assert not live.result.culprits
+
+
+@pytest.mark.parametrize("sender", [-1, 2**64, 1.0, "1", np.int64(1), True])
+def test_a_sender_is_a_client_id(sender: object):
+    with pytest.raises(InvalidParameterError, match="sender"):
+        Live(make_params()).server.receive(sender, b"")
+
+
+def test_clients_that_arrive_on_several_threads_lose_no_word_of_the_sum():
+    # Large enough that numpy lets other threads run while it adds.
+    params = make_params(CURIOUS, n=8, vector_length=2_000_000, modulus_bits=32)
+    vectors = {client: np.full(params.vector_length, client + 1, np.uint32) for client in range(8)}
+    policy = ClientPolicy(adversary=CURIOUS, corrupt_fraction=0.0)
+    server = ServerSession(params, range(8))
+    clients = {client: ClientSession(client, policy) for client in vectors}
+    outbound: object = dict.fromkeys(vectors, server.invitation)
+    while not isinstance(outbound, Result):
+        replies = {c: clients[c].receive(message, vector=vectors[c]) for c, message in outbound.items()}
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(server.receive, replies, replies.values()))
+        outbound = server.close_round()
+    assert (outbound.sum == 36).all()
+
+
+@MODELS
+def test_one_message_that_arrives_twice_at_once_is_answered_once(adversary: AdversaryModel):
+    live = Live(make_params(adversary))
+    live.collect()
+    live.close()
+    with ThreadPoolExecutor(8) as pool:
+        replies = set(pool.map(live.clients[A].receive, [live.outbound[A]] * 8))
+    assert len(replies) == 1
+    assert not live.clients[A].over
+
+
+def test_what_a_masked_array_hides_is_not_summed():
+    live = Live(make_params(CURIOUS, vector_length=3, modulus_bits=32))
+    live.collect()
+    live.close()
+    live.collect()
+    live.close()
+    with pytest.raises(InvalidInputError, match="masked"):
+        live.clients[A].receive(live.outbound[A], vector=np.ma.array([1, 2, 3], mask=[0, 1, 0]))
 
 
 def test_a_message_of_another_round_is_refused_and_the_right_one_still_counts():
