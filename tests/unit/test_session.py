@@ -397,6 +397,16 @@ def test_one_message_that_arrives_twice_at_once_is_answered_once(adversary: Adve
     assert not live.clients[A].over
 
 
+@MODELS
+def test_a_client_that_left_gives_no_reply_again(adversary: AdversaryModel):
+    live = Live(make_params(adversary))
+    first = live.outbound[A]
+    live.answer(A, first)
+    live.clients[A].leave()
+    with pytest.raises(StateSpentError):
+        live.clients[A].receive(first)
+
+
 def test_what_a_masked_array_hides_is_not_summed():
     live = Live(make_params(CURIOUS, vector_length=3, modulus_bits=32))
     live.collect()
