@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fl import demo_view
+from fl import certificate_view, demo_view
 from fl.demo import DemoSettings, run_demo
+from secagg.choosing import choose
 from secagg.errors import SecAggError
 from secagg.params import AdversaryModel
 
@@ -75,6 +76,42 @@ def demo(
     demo_view.show(report)
     if not report.exact:
         raise typer.Exit(1)
+
+
+@app.command()
+def params(
+    *,
+    clients: Annotated[int, typer.Option(help="Clients in the cohort.")],
+    corrupt: Annotated[float, typer.Option(help="The part that may collude with the server.")] = 0.1,
+    dropout: Annotated[float, typer.Option(help="The part that may vanish.")] = 0.1,
+    active: Annotated[bool, typer.Option("--active", help="Against a lying server, not only a curious one.")] = False,
+    security_bits: Annotated[int, typer.Option(help="Privacy fails with probability 2**-this at most.")] = 40,
+    correctness_bits: Annotated[int, typer.Option(help="Recovery fails with probability 2**-this at most.")] = 30,
+    rounds: Annotated[int, typer.Option(help="Rounds that the two cover together.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """Chooses neighbours and threshold for a k-regular graph, and prints what was proved.
+
+    Sessions of this version use the complete graph; the figures show what a sparse one needs.
+    """
+    model = AdversaryModel.ACTIVE if active else AdversaryModel.HONEST_BUT_CURIOUS
+    try:
+        certificate = choose(
+            clients,
+            corrupt,
+            dropout,
+            model,
+            security_bits=security_bits,
+            correctness_bits=correctness_bits,
+            rounds=rounds,
+        )
+    except SecAggError as error:
+        typer.echo(f"secagg params: {error}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(certificate_view.as_json(certificate)))
+    else:
+        certificate_view.show(certificate)
 
 
 def _require_writable(path: Path) -> None:
