@@ -557,11 +557,13 @@ class Client:
         """Return the signature; nothing is sent, and b"" returned, unless ACTIVE."""
         survivors, total = self.read(SURVIVOR_SET, survivor_set)
         self.u3 = self.c.from_bitmap(survivors)
-        # | The client refuses U3 unless u ∈ U3; U3 ∩ N(u) ⊆ V_u; |U3 ∩ N(u)| ≥ t; |U3| = total ≥ its minimum of
-        # | survivors.
+        # | The client refuses U3 unless u ∈ U3; U3 ∩ N(u) ⊆ V_u; |U3 ∩ N(u)| ≥ t; |U3| = total; and U3 holds, with u
+        # | itself, at least its minimum of survivors *whose seal opened*
         near = set(self.u3) & set(self.c.neighbours(self.id))
         need(self.id in self.u3 and near <= set(self.peers) and len(near) >= self.p.threshold, "survivors")
-        need(len(self.u3) == total >= self.p.min_survivors, "total")
+        need(len(self.u3) == total, "total")
+        opened = {v for v, _ in self.shares} | {self.id}
+        need(len(opened & set(self.u3)) >= self.p.min_survivors, "too few survivors whose seal opened")
         if self.p.adversary != ACTIVE:
             return b""
         self.signed = consistency_digest(self.c, self.c.to_bitmap(self.u3), total)

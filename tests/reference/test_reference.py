@@ -380,7 +380,7 @@ def test_one_dropout_more_is_refused(model: int, stage: str):
 
 
 def test_too_few_survivors_are_refused():
-    with pytest.raises(ref.Refused, match="total"):
+    with pytest.raises(ref.Refused, match="too few survivors"):
         run(make_params(5, min_survivors=5), dropouts={"masked_input": {IDS[0]}})
 
 
