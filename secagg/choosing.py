@@ -10,7 +10,8 @@ vanish. Each condition bounds the probability, over the order, of one thing that
 * *private*: nobody's neighbourhood has as many corrupt members as open it: t, or 2t - k in the ACTIVE model.
 * *alive*: nobody's neighbourhood loses so many that fewer than t are left.
 
-Probabilities are natural logarithms until they are shown.
+Probabilities are natural logarithms until they are shown. Sessions do not use these graphs yet, and the lemma
+behind *uncuttable* still has to be written out in docs/protocol.md.
 """
 
 import math
@@ -246,7 +247,7 @@ def choose(
         InvalidParameterError: a number is out of range, or nothing is feasible: the text says what would be.
 
     Cost:
-        Below 0.1 s at n = 10**6 while k stays in the hundreds; seconds where corrupt and dropout parts near what is
+        Below 0.1 s at n = 10**6 while k stays in the hundreds; to a minute where corrupt and dropout near what is
         feasible, and k the tens of thousands. The room for t does not grow steadily with k, so the search begins
         well below the first k with room and looks at every even k from there.
     """

@@ -14,8 +14,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _SPREAD: Final = 40
-"""Standard deviations kept on either side of the mode. What lies beyond is below exp(-_SPREAD**2 / 3), far
-less than any bound here, and is added to every tail, so that each remains an upper bound."""
+"""Standard deviations kept on either side of the mode. What lies beyond is far less than any bound here; a
+bound of it is added to every tail, so that each remains an upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ class Hypergeometric:
         steps = np.log(marked - x) + np.log(draws - x) - np.log(x + 1) - np.log(population - marked - draws + x + 1)
         log_pmf = np.concatenate(([0.0], np.cumsum(steps)))
         log_pmf -= _log_sum(log_pmf)
-        cut = low > smallest or high < largest
-        # Beyond the table terms fall at least geometrically with its last ratio, which is below one half there.
-        log_rest = float(np.logaddexp(log_pmf[0], log_pmf[-1])) if cut else -math.inf
+        # The terms are log-concave: beyond the table they fall at least as fast as between its last two.
+        log_rest = -math.inf
+        if low > smallest:
+            log_rest = float(log_pmf[0] - math.log(math.expm1(steps[0])))
+        if high < largest:
+            log_rest = float(np.logaddexp(log_rest, log_pmf[-1] - math.log(math.expm1(-steps[-1]))))
         return cls(low, log_pmf, log_rest)
 
     def log_at_least(self, count: int) -> float:
