@@ -40,7 +40,7 @@ class MissingExtraError(DPError, ImportError):
         self.module = module
 
     def __str__(self) -> str:
-        return f"{self.module} is not installed: it comes with the extra {self.extra!r}"
+        return f"{self.module} is not installed: pip install 'secagg[{self.extra}]'"
 
 
 class UnsupportedEventError(DPError):
