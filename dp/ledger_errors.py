@@ -1,0 +1,100 @@
+"""What can be wrong with a ledger, as types: the file, the call, the writer beside this one, or the server's claim."""
+
+import enum
+from pathlib import Path
+
+from dp.errors import DPError
+
+__all__ = [
+    "BadRecordError",
+    "Fault",
+    "LedgerError",
+    "LedgerLockedError",
+    "LedgerRefusedError",
+    "RoundRefusedError",
+]
+
+
+class Fault(enum.StrEnum):
+    """What is wrong with a record."""
+
+    CANONICAL_FORM = "canonical form"
+    """The bytes are not the one form that the record's values have."""
+
+    FIELDS = "fields"
+    """A field is missing, unknown, of another type or out of its range."""
+
+    SCHEMA_VERSION = "schema version"
+    """The file says that it follows rules other than those implemented here."""
+
+    CHAIN = "chain"
+    """A record does not hold the hash of the one before it."""
+
+    SIGNATURE = "signature"
+    """A head's signature does not verify, or the key is not the expected one."""
+
+    ANCHOR = "anchor"
+    """A head known from elsewhere is not the head of this file: whole records were removed, added or replaced."""
+
+    FIGURE = "figure"
+    """The bytes are intact and what they say cannot be true, or is less than what follows from the rest."""
+
+
+class LedgerError(DPError):
+    """Base of everything that can go wrong with a ledger, and of what a client refuses about one."""
+
+
+class BadRecordError(LedgerError):
+    """A complete record is not what an honest writer wrote. Fields: `record`, `fault`, `detail`.
+
+    `record` is the number of the line, from 1: the header is record 1.
+    """
+
+    def __init__(self, record: int, fault: Fault, detail: str) -> None:
+        super().__init__(record, fault, detail)
+        self.record = record
+        self.fault = fault
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"record {self.record}: {self.fault}: {self.detail}"
+
+
+class LedgerLockedError(LedgerError):
+    """Somebody else has the file open for writing, or nobody can lock it here. Fields: `path`, `reason`."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class LedgerRefusedError(LedgerError):
+    """A call that the ledger's rules forbid; nothing was written. Fields: `action`, `reason`."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, reason)
+        self.action = action
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.action} is refused: {self.reason}"
+
+
+class RoundRefusedError(LedgerError):
+    """A client does not take part in what the server offers. Fields: `rule`, `offered`, `accepted`.
+
+    `rule` is "scope", "rounds", "round", "extension" or "reserve".
+    """
+
+    def __init__(self, rule: str, offered: object, accepted: object) -> None:
+        super().__init__(rule, offered, accepted)
+        self.rule = rule
+        self.offered = offered
+        self.accepted = accepted
+
+    def __str__(self) -> str:
+        return f"this client's counter refuses the {self.rule}: offered {self.offered}, accepted {self.accepted}"
