@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fl import bench_view, certificate_view, demo_view
+from dp.audit import audit as run_audit
+from dp.errors import DPError
+from fl import audit_plot, audit_view, bench_view, certificate_view, demo_view
 from fl.bench import QUICK, Effort, run_bench
 from fl.demo import DemoSettings, run_demo
 from secagg.choosing import certify, choose
@@ -152,10 +154,61 @@ def bench(
         raise typer.Exit(1)
 
 
-def _require_writable(path: Path) -> None:
+@app.command()
+def audit(
+    *,
+    ledgers: Annotated[list[Path], typer.Argument(help="The ledger's files, the oldest first; usually one.")],
+    expect_head: Annotated[
+        str | None, typer.Option(help="A head known from elsewhere, in hexadecimal: the ledger must have had it.")
+    ] = None,
+    expect_key: Annotated[
+        str | None, typer.Option(help="The public key that signs the ledger, in hexadecimal.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Releases to list, from both ends.", min=2)] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write epsilon against the budget to this SVG file.")] = None,
+) -> None:
+    """Recomputes what a privacy ledger says was spent, from its records alone, and verifies the records.
+
+    Exit status: 0 if all is fine, 1 if the budget is exceeded or a figure is wrong, 2 if a file cannot be read or an
+    option not be used, 3 if the chain, a signature or the expected head or key does not hold.
+    """
+    anchors = {
+        name: None if text is None else _thirty_two_bytes(name, text)
+        for name, text in (("--expect-head", expect_head), ("--expect-key", expect_key))
+    }
+    if plot is not None:
+        _require_writable(plot, "--plot")
+    try:
+        with audit_view.waiting():
+            report = run_audit(ledgers, expected_head=anchors["--expect-head"], expected_key=anchors["--expect-key"])
+    except (DPError, OSError) as error:
+        typer.echo(f"secagg audit: {error}", err=True)
+        raise typer.Exit(2) from None
+    if plot is not None:
+        plot.write_text(audit_plot.svg(report), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(audit_view.as_json(report, ledgers)))
+    else:
+        audit_view.show(report, ledgers, rows)
+    raise typer.Exit(audit_view.EXIT_STATUS[report.verdict])
+
+
+def _thirty_two_bytes(option: str, text: str) -> bytes:
+    """Returns what a hash or key in hexadecimal says."""
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if len(value) != 32:
+        raise typer.BadParameter("give 64 hexadecimal digits", param_hint=option)
+    return value
+
+
+def _require_writable(path: Path, option: str = "--json") -> None:
     """Refuses a file that could not be written after the run, before the run."""
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise typer.BadParameter("its folder does not exist", param_hint="--json")
+        raise typer.BadParameter("its folder does not exist", param_hint=option)
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise typer.BadParameter("it cannot be written", param_hint="--json")
+        raise typer.BadParameter("it cannot be written", param_hint=option)
