@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dp.audit import Verdict, audit
+from dp.auditing import Verdict, audit
 from dp.events import Gaussian, PoissonSampled
 from dp.ledger import Ledger
 from dp.ledger_epsilon import EpsilonTable

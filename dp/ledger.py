@@ -6,7 +6,7 @@ counts with the noise of the fewest survivors that it can be released with, whet
 nothing in the file.
 
 `dp.ledger_records` has the records, `dp.ledger_chain` what the chain of hashes can and cannot show, `dp.ledger_file`
-what happens in a crash, and `dp.audit` the same checks and sums from outside.
+what happens in a crash, and `dp.auditing` the same checks and sums from outside.
 """
 
 from collections.abc import Sequence

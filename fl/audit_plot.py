@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dp.audit import AuditReport
+from dp.auditing import AuditReport
 
 __all__ = ["svg"]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp.audit import AuditReport, Figures, ReleaseReport, Verdict
+from dp.auditing import AuditReport, Figures, ReleaseReport, Verdict
 from dp.ledger_records import Adversary
 
 EXIT_STATUS: Final = {

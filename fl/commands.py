@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dp.audit import audit as run_audit
+from dp.auditing import audit as run_audit
 from dp.errors import DPError
 from fl import audit_plot, audit_view, bench_view, certificate_view, demo_view
 from fl.bench import QUICK, Effort, run_bench

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dp.audit import Verdict, audit
+from dp.auditing import Verdict, audit
 from dp.ledger import Ledger
 from dp.ledger_records import decode, line_hash
 from tests.unit.dp_ledger_scene import lines_of

@@ -32,12 +32,18 @@ print("summed")
 ROOTS = """
 import importlib.util
 from pathlib import Path
-import dp, fl, secagg
-for package in (dp, fl, secagg):
+import fl, secagg
+for package in (fl, secagg):
     folder = Path(package.__file__).parent
     assert "site-packages" in folder.parts, folder
     assert (folder / "py.typed").is_file(), folder
 assert fl.load_digits()[0].shape == (1797, 64)
+try:
+    import dp
+except ImportError as error:
+    assert "pip install 'secagg[dp]'" in str(error), error
+else:
+    raise AssertionError("scipy is not there, and dp was imported")
 present = [name for name in ("torch", "typer", "rich", "flwr", "hypothesis") if importlib.util.find_spec(name)]
 assert not present, present
 print("imported")
@@ -81,10 +87,11 @@ def test_the_wheel_holds_the_three_packages_and_their_data(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in names} == {"secagg", "dp", "fl", "secagg-0.1.0.dist-info"}
     assert {"fl/data/digits.csv.gz", "fl/data/LICENSE-digits.txt", "secagg/py.typed"} <= names
+    assert {"dp/ledger.schema.json", "dp/py.typed"} <= names
     assert "secagg-0.1.0.dist-info/licenses/LICENSE" in names
 
 
-def test_the_three_packages_import_without_any_extra(python: Path, tmp_path: Path):
+def test_what_needs_no_extra_imports_without_and_dp_says_which_one_it_needs(python: Path, tmp_path: Path):
     assert succeed(python, "-c", ROOTS, cwd=tmp_path) == "imported\n"
 
 
@@ -97,3 +104,10 @@ def test_the_command_says_which_extra_it_needs(python: Path, tmp_path: Path):
     assert finished.returncode != 0
     assert "pip install 'secagg[demo]'" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_dp_needs_scipy_and_nothing_else(python: Path, tmp_path: Path):
+    extra = tmp_path / "extra"
+    succeed(python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", extra, "scipy", cwd=tmp_path)
+    code = f"import sys; sys.path.append({str(extra)!r}); import dp; print(dp.RdpAccountant().epsilon(0.1).value)"
+    assert succeed(python, "-c", code, cwd=tmp_path) == "0.0\n"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from dp.audit import Verdict, audit
+from dp.auditing import Verdict, audit
 from dp.errors import BudgetExceededError, InvalidParameterError
 from dp.ledger import Ledger
 from dp.ledger_chain import read_chain

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dp.accountant import RdpAccountant
-from dp.audit import AuditReport, Figures, Verdict, audit
+from dp.auditing import AuditReport, Figures, Verdict, audit
 from dp.errors import InvalidParameterError
 from dp.events import Gaussian, PoissonSampled, SampledWithoutReplacement, Skellam
 from dp.ledger import Ledger
