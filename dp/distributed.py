@@ -21,8 +21,8 @@ from dp.distributed_plan import LARGEST_LOCAL_VARIANCE, SMALLEST_GAUSSIAN_SHARE,
 from dp.errors import InvalidParameterError
 from dp.ledger_fields import SampleKnownTo, Sampling
 from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary
-from dp.modulus import largest_sum_variance, needed_bits, sum_variance, wrap_probability
-from dp.relation import Relation
+from dp.modulus import bit_wrap_probability, largest_sum_variance, needed_bits, sum_variance, wrap_probability
+from dp.relation import Relation, Unit
 from dp.roots import falling_root
 from dp.rounding import LIKELY, largest_l1, scaled_clip_of, squared_norm_bound
 from dp.sampling import TOTAL_VARIATION_BITS
@@ -58,6 +58,9 @@ _MARGIN: Final = 1e-6
 
 _STEP_BACK: Final = 0.9
 """Where even the most noise was too little, a lattice is tried that needs so much of it."""
+
+_MOST_BIT_NOISE: Final = 2**64
+"""Variance: more than any modulus has room for."""
 
 _MOST_LATTICES: Final = 8
 """Lattices tried; two or three are usual."""
@@ -96,6 +99,9 @@ def plan(
     mechanism: str = SKELLAM,
     adversary: Adversary = Adversary.PARTICIPANT,
     relation: Relation | None = None,
+    unit: Unit = Unit.CLIENT,
+    vectors_per_client: int = 1,
+    clip_bit_noise: float | None = None,
     max_inflation: float = MAX_INFLATION,
 ) -> DistributedPlan:
     """Plans a number of private sums, calibrated to what `min_survivors` clients less the colluders add in noise.
@@ -106,8 +112,8 @@ def plan(
         rounds: how many sums.
         sampling: a secret sample of a fixed size that each round's clients are; None or "none" if they are whoever is
             there. It amplifies only against those who do not know it: see `adversary`.
-        clip: L2 norm of what a client contributes: of its clipped update times weight over weight cap, and of all side
-            values with it.
+        clip: L2 norm of what a client (or one example) contributes: of its clipped update times weight over weight cap,
+            and of all side values with it.
         dimension: entries of that vector.
         clients: how many are invited to a round; the modulus has room for the vectors and the noise of all.
         min_survivors: the fewest with whose help a sum is released.
@@ -116,6 +122,12 @@ def plan(
         mechanism: "skellam", or "distributed-discrete-gaussian".
         adversary: who the promise is against: participants (the server, and whoever saw a roster) or outsiders.
         relation: zero-out by default, and replace-one, the only one, where sampling amplifies.
+        unit: whose privacy. For that of single examples, each example's vector is clipped and rounded on its own, and
+            the client sends the sum.
+        vectors_per_client: of examples, the most that a client adds up.
+        clip_bit_noise: the standard deviation of the noise in the released *sum of the bits* (each 0 or 1, at
+            `min_survivors`) by which the clip norm adapts; None without such bits. The update gets as much more noise
+            as it takes to keep the promise with both.
         max_inflation: by what rounding may raise the noise, above 1.
 
     Returns:
@@ -150,6 +162,9 @@ def plan(
         mechanism=mechanism,
         adversary=adversary,
         relation=relation,
+        unit=unit,
+        vectors_per_client=vectors_per_client,
+        clip_bit_noise=clip_bit_noise,
     )
     max_inflation = check_real("max_inflation", max_inflation, 1.0, open_low=True)
     coarsest = min(_FINEST, scaled_clip_of(max_inflation, draft.padded_dimension, LIKELY))
@@ -176,6 +191,9 @@ def _draft(
     mechanism: str,
     adversary: Adversary,
     relation: Relation | None,
+    unit: Unit,
+    vectors_per_client: int,
+    clip_bit_noise: float | None,
 ) -> DistributedPlan:
     """Returns a plan with what was asked for, whose lattice, noise and promise are still to be found."""
     if sampling is not None and not isinstance(sampling, Sampling):
@@ -184,18 +202,22 @@ def _draft(
         secret = sampling.known_to is SampleKnownTo.NOBODY or adversary is Adversary.OUTSIDER
         relation = Relation.REPLACE_ONE if secret else Relation.ZERO_OUT
     dimension = check_count("dimension", dimension, 1, 2**40)
+    min_survivors = check_count("min_survivors", min_survivors, 1, 2**32)
+    colluders = check_count("colluders", colluders, 0, 2**32)
     padded = 1 << (dimension - 1).bit_length()
     return DistributedPlan(
         mechanism=mechanism,
         relation=Relation.ZERO_OUT if relation is None else check_member("relation", relation, Relation),
+        unit=check_member("unit", unit, Unit),
         adversary=check_member("adversary", adversary, Adversary),
         target_epsilon=Fraction(check_real("epsilon", epsilon, 0.0, open_low=True)),
         delta=Fraction(check_delta(delta)),
         rounds=check_count("rounds", rounds, 1),
         sampling=sampling,
         clients=check_count("clients", clients, 1, 2**32),
-        min_survivors=check_count("min_survivors", min_survivors, 1, 2**32),
-        colluders=check_count("colluders", colluders, 0, 2**32),
+        vectors_per_client=check_count("vectors_per_client", vectors_per_client, 1, 2**32),
+        min_survivors=min_survivors,
+        colluders=colluders,
         clip=Fraction(check_real("clip", clip, *_CLIP_RANGE)),
         dimension=dimension,
         padded_dimension=padded,
@@ -204,6 +226,7 @@ def _draft(
         squared_norm_bound=1,
         l1_bound=1,
         local_variance=Fraction(LARGEST_LOCAL_VARIANCE),
+        clip_bit_variance=_bit_variance(clip_bit_noise, min_survivors - colluders, mechanism),
         modulus_bits=check_count("modulus_bits", modulus_bits, 1, 64),
         smallest_modulus_bits=1,
         wrap_probability=Fraction(0),
@@ -299,13 +322,13 @@ def _finest(coarse: DistributedPlan) -> DistributedPlan:
 
 def _largest_clip(like: DistributedPlan, coarsest: float, room: float, most_noise: float) -> float:
     """Returns the largest c' from the coarsest on, if noise over sensitivity is that of a plan for another lattice."""
-    dimension, clients = like.padded_dimension, like.clients
+    dimension, clients, each = like.padded_dimension, like.clients, like.vectors_per_client
     ratio = float(like.local_variance / like.squared_norm_bound)
 
     def excess(minus_log: float) -> float:
         scaled_clip = math.exp(-minus_log)
         variance = ratio * squared_norm_bound(scaled_clip, dimension, LIKELY)
-        return max(variance / most_noise, sum_variance(scaled_clip, dimension, clients, variance) / room) - 1
+        return max(variance / most_noise, sum_variance(scaled_clip, dimension, clients, variance, each) / room) - 1
 
     low, high = -math.log(_FINEST), -math.log(coarsest)
     if low >= high or excess(high) > 0:
@@ -317,6 +340,11 @@ def _finished(found: DistributedPlan, smallest_modulus_bits: int) -> Distributed
     """Returns the plan with what follows from its lattice and its noise."""
     bound = found.epsilon()
     wraps = wrap_probability(found.modulus_bits, found.padded_dimension, _sum_variance(found))
+    if found.clip_bit_variance is not None:
+        bits_wrap = bit_wrap_probability(found.modulus_bits, found.clients, float(found.clip_bit_variance))
+        if bits_wrap > WRAP_PROBABILITY:
+            raise InfeasiblePlanError("clip_bit_noise", float(found.clip_bit_variance), "less, or modulus_bits more")
+        wraps = min(1.0, wraps + bits_wrap)
     return replace(
         found,
         smallest_modulus_bits=smallest_modulus_bits,
@@ -329,13 +357,25 @@ def _finished(found: DistributedPlan, smallest_modulus_bits: int) -> Distributed
 
 
 def _sum_variance(found: DistributedPlan) -> float:
-    return sum_variance(found.scaled_clip, found.padded_dimension, found.clients, float(found.local_variance))
+    return sum_variance(
+        found.scaled_clip, found.padded_dimension, found.clients, float(found.local_variance), found.vectors_per_client
+    )
 
 
-def _rounded_up(variance: float) -> Fraction:
+def _bit_variance(noise: float | None, honest_shares: int, mechanism: str) -> Fraction | None:
+    """Returns the noise of one client on a bit that it sends as -1 or +1, so that the bits' sum has this noise."""
+    if noise is None:
+        return None
+    noise = check_real("clip_bit_noise", noise, 0.0, 2.0**30, open_low=True)
+    # A refusal of the number of shares names what it follows from, and comes after.
+    variance = _rounded_up(4 * noise * noise / max(1, honest_shares), _MOST_BIT_NOISE)
+    return max(variance, SMALLEST_GAUSSIAN_SHARE if mechanism == DISTRIBUTED_DISCRETE_GAUSSIAN else _SMALLEST_VARIANCE)
+
+
+def _rounded_up(variance: float, most: int = LARGEST_LOCAL_VARIANCE) -> Fraction:
     """Returns a rational with few digits, at least as large, but for the largest allowed."""
     step = Fraction(2) ** (math.frexp(variance)[1] - _DIGITS)
-    return min(math.ceil(Fraction(variance) / step) * step, Fraction(LARGEST_LOCAL_VARIANCE))
+    return min(math.ceil(Fraction(variance) / step) * step, Fraction(most))
 
 
 def _no_room(draft: DistributedPlan, smallest: int) -> InfeasiblePlanError:
@@ -351,7 +391,7 @@ def _too_much_noise(draft: DistributedPlan) -> InfeasiblePlanError:
     target = float(draft.target_epsilon)
     least = replace(draft, local_variance=Fraction(LARGEST_LOCAL_VARIANCE)).epsilon().value
     if least == math.inf:
-        samples = draft.rounds * draft.clients * draft.padded_dimension
+        samples = draft.rounds * draft.clients * draft.noisy_coordinates
         allowed = f"above {samples:.3g} (1 + e^epsilon) / 2^{TOTAL_VARIATION_BITS}, which the samplers may be off by"
         return InfeasiblePlanError("delta", float(draft.delta), allowed)
     hints = [f"at least {math.ceil(least * 1e6) / 1e6:.6f} with these clients and this max_inflation"]

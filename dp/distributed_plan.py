@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from dp.accountant import Bound, Method, RdpAccountant
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
-from dp.events import DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
+from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
 from dp.ledger_fields import Codec, Integer, Member, Optional, Rational, SampleKnownTo, Sampling, SamplingCodec, Text
 from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary
 from dp.relation import Relation, Unit
@@ -36,6 +36,7 @@ _MAX_CLIENTS: Final = 2**32
 _MAX_DIMENSION: Final = 2**40
 _MAX_NORM: Final = 2**96
 _MAX_BITS: Final = 64
+_MOST_BIT_VARIANCE: Final = 2**64
 _POSITIVE: Final = Rational(positive=True)
 _PROBABILITY: Final = Rational(positive=True, high=Fraction(1))
 _PEOPLE: Final = Integer(1, _MAX_CLIENTS)
@@ -51,15 +52,18 @@ class DistributedPlan:
     Args:
         mechanism: "skellam" or "distributed-discrete-gaussian".
         relation: zero-out or replace-one; the latter where sampling amplifies.
+        unit: whose privacy: that of a client, or of one example of a client's; a client's vector is then the sum of its
+            examples' vectors, each of which was clipped and rounded on its own.
         adversary: against whom the promise holds.
         target_epsilon: what was asked for.
         delta: what was asked for; what the samplers are off by is taken from it.
         rounds: how many sums this is for.
         sampling: how each round's clients are drawn; None where whoever is there takes part.
         clients: how many are invited to a round.
+        vectors_per_client: the most vectors that a client adds up: 1 for clients, else the most examples it has.
         min_survivors: with fewer vectors in a sum, no client helps to release it.
         colluders: of the survivors, those whose noise the adversary knows.
-        clip: the clip norm of what a client sends, weighted and with all side values: the binary64, exactly.
+        clip: the clip norm of one vector, weighted and with all side values: the binary64, exactly.
         dimension: entries of the vector.
         padded_dimension: a power of two: the vector is padded with zeros, then rotated.
         scale: steps of the lattice for one unit of the vector: the binary64, exactly.
@@ -67,6 +71,7 @@ class DistributedPlan:
         squared_norm_bound: B2, enforced by the client on the rounded vector.
         l1_bound: B1, the largest L1 norm of such a vector.
         local_variance: the parameter of one client's noise in each coordinate.
+        clip_bit_variance: the same for the one coordinate in {-1, +1} that adapts the clip norm; None without it.
         modulus_bits: sums are taken modulo 2 to this.
         smallest_modulus_bits: with fewer bits there is no such plan.
         wrap_probability: of one round, estimated: the binary64, exactly.
@@ -81,12 +86,14 @@ class DistributedPlan:
 
     mechanism: str
     relation: Relation
+    unit: Unit
     adversary: Adversary
     target_epsilon: Fraction
     delta: Fraction
     rounds: int
     sampling: Sampling | None
     clients: int
+    vectors_per_client: int
     min_survivors: int
     colluders: int
     clip: Fraction
@@ -97,6 +104,7 @@ class DistributedPlan:
     squared_norm_bound: int
     l1_bound: int
     local_variance: Fraction
+    clip_bit_variance: Fraction | None
     modulus_bits: int
     smallest_modulus_bits: int
     wrap_probability: Fraction
@@ -119,11 +127,6 @@ class DistributedPlan:
             raise InvalidParameterError("modulus_bits", self.modulus_bits, f"at least {self.smallest_modulus_bits}")
 
     @property
-    def unit(self) -> Unit:
-        """Whole clients: rounding is conditional, which for one example of a sum would not do."""
-        return Unit.CLIENT
-
-    @property
     def amplified(self) -> bool:
         """Whether the adversary does not know who is in a round."""
         if self.sampling is None:
@@ -139,6 +142,11 @@ class DistributedPlan:
     def scaled_clip(self) -> float:
         """The clip norm in steps of the lattice."""
         return float(self.scale * self.clip)
+
+    @property
+    def noisy_coordinates(self) -> int:
+        """Entries of a client's vector that get noise: the padded vector, and the clip bit if there is one."""
+        return self.padded_dimension + (self.clip_bit_variance is not None)
 
     @property
     def squared_sensitivity(self) -> int:
@@ -235,15 +243,24 @@ class DistributedPlan:
             survivors = self.min_survivors
         honest = check_count("survivors", survivors, self.colluders + 1, self.clients) - self.colluders
         squared, absolute = self.squared_sensitivity, self.l1_sensitivity
+        update = self._noisy(honest, self.local_variance, squared, absolute, self.padded_dimension)
+        if self.clip_bit_variance is None:
+            return update
+        # The bit is sent as -1 or +1. Whose contribution is zeroed sends 0; whose is replaced, perhaps the other one.
+        most = 2 if self.relation is Relation.REPLACE_ONE else 1
+        bit = self._noisy(honest, self.clip_bit_variance, most * most, most, 1)
+        return Composed(((update, 1), (bit, 1)))
+
+    def _noisy(self, honest: int, local_variance: Fraction, squared: int, absolute: int, dimension: int) -> Event:
         if self.mechanism == SKELLAM:
-            return Skellam(honest * self.local_variance, squared, absolute, self.relation, self.unit)
+            return Skellam(honest * local_variance, squared, absolute, self.relation, self.unit)
         return DistributedDiscreteGaussian(
-            self.local_variance, honest, squared, absolute, self.padded_dimension, self.relation, self.unit
+            local_variance, honest, squared, absolute, dimension, self.relation, self.unit
         )
 
     def _epsilon(self, event: Event) -> Bound:
         accountant = RdpAccountant().compose(event, self.rounds)
-        distance = Fraction(self.rounds * self.clients * self.padded_dimension, 2**TOTAL_VARIATION_BITS)
+        distance = Fraction(self.rounds * self.clients * self.noisy_coordinates, 2**TOTAL_VARIATION_BITS)
         # What the samplers are off by costs delta (1 + e^epsilon) times that, where epsilon is what comes out.
         assumed = float(self.target_epsilon)
         while True:
@@ -262,12 +279,14 @@ class DistributedPlan:
 _CODECS: Final[Mapping[str, Codec]] = {
     "mechanism": Text(frozenset({SKELLAM, DISTRIBUTED_DISCRETE_GAUSSIAN})),
     "relation": Member(Relation),
+    "unit": Member(Unit),
     "adversary": Member(Adversary),
     "target_epsilon": _POSITIVE,
     "delta": _PROBABILITY,
     "rounds": Integer(1, 2**63),
     "sampling": Optional(SamplingCodec()),
     "clients": _PEOPLE,
+    "vectors_per_client": _PEOPLE,
     "min_survivors": _PEOPLE,
     "colluders": Integer(0, _MAX_CLIENTS),
     "clip": _POSITIVE,
@@ -278,6 +297,7 @@ _CODECS: Final[Mapping[str, Codec]] = {
     "squared_norm_bound": Integer(1, _MAX_NORM),
     "l1_bound": Integer(1, _MAX_NORM),
     "local_variance": Rational(positive=True, high=Fraction(LARGEST_LOCAL_VARIANCE)),
+    "clip_bit_variance": Optional(Rational(positive=True, high=Fraction(_MOST_BIT_VARIANCE))),
     "modulus_bits": Integer(1, _MAX_BITS),
     "smallest_modulus_bits": Integer(1, _MAX_BITS),
     "wrap_probability": Rational(high=Fraction(1)),
@@ -293,6 +313,14 @@ if {field.name for field in fields(DistributedPlan)} != set(_CODECS):  # pragma:
 
 
 def _check_cohort(plan: DistributedPlan) -> None:
+    if plan.unit is Unit.CLIENT and plan.vectors_per_client != 1:
+        raise InvalidParameterError("vectors_per_client", plan.vectors_per_client, "1 where a client is the unit")
+    if plan.unit is Unit.EXAMPLE and plan.clip_bit_variance is not None:
+        raise InvalidParameterError(
+            "clip_bit_variance", plan.clip_bit_variance, "None: clients have bits, examples not"
+        )
+    if plan.unit is Unit.EXAMPLE and plan.sampling is not None:
+        raise InvalidParameterError("sampling", plan.sampling.scheme, "None: it is clients that are sampled")
     if plan.min_survivors > plan.clients:
         raise InvalidParameterError("min_survivors", plan.min_survivors, f"at most clients, {plan.clients}")
     if plan.colluders >= plan.min_survivors:

@@ -1,8 +1,8 @@
 """How large a modulus has to be for a noisy sum not to wrap.
 
 After a random rotation, a coordinate of the sum of n vectors of length at most c' is a sub-Gaussian variable of
-variance at most c'^2 n^2 / d, which it has if they are all the same. The n roundings add at most 1/4 each and the noise
-its variance v each. With all of it taken for normal,
+variance at most c'^2 n^2 / d, which it has if they are all the same. The n roundings add at most 1/4 each, and the
+noise of each client its variance v. With all of it taken for normal, and one vector for each client,
 
     P(some coordinate leaves the 2^m values about 0) = d erfc(2^(m-1) / sqrt(2 V)),   V = n (c'^2 n / d + 1/4 + v).
 
@@ -16,10 +16,12 @@ import math
 
 from dp.special import special
 
-__all__ = ["largest_sum_variance", "needed_bits", "sum_variance", "wrap_probability"]
+__all__ = ["bit_wrap_probability", "largest_sum_variance", "needed_bits", "sum_variance", "wrap_probability"]
 
 
-def sum_variance(scaled_clip: float, dimension: int, clients: int, local_variance: float) -> float:
+def sum_variance(
+    scaled_clip: float, dimension: int, clients: int, local_variance: float, vectors_per_client: int = 1
+) -> float:
     """Returns V, the largest variance of a coordinate of the sum.
 
     Args:
@@ -27,13 +29,21 @@ def sum_variance(scaled_clip: float, dimension: int, clients: int, local_varianc
         dimension: d, after padding.
         clients: n, all that are invited.
         local_variance: v, of the noise of each in a coordinate.
+        vectors_per_client: that each adds up, all of them of that length and rounded on their own.
     """
-    return clients * (scaled_clip * scaled_clip * (clients / dimension) + 0.25 + local_variance)
+    vectors = clients * vectors_per_client
+    return vectors * (scaled_clip * scaled_clip * (vectors / dimension) + 0.25) + clients * local_variance
 
 
 def wrap_probability(modulus_bits: int, dimension: int, variance: float) -> float:
     """Returns the probability that a sum with this V wraps in one of its coordinates, at most 1."""
     return min(1.0, dimension * math.erfc(2.0 ** (modulus_bits - 1) / math.sqrt(2 * variance)))
+
+
+def bit_wrap_probability(modulus_bits: int, clients: int, local_variance: float) -> float:
+    """Returns the probability that a sum of noisy values in {-1, +1}, all of them alike, wraps."""
+    room = 2.0 ** (modulus_bits - 1) - clients
+    return 1.0 if room <= 0 else math.erfc(room / math.sqrt(2 * clients * local_variance))
 
 
 def needed_bits(dimension: int, probability: float, variance: float) -> float:

@@ -402,12 +402,14 @@ def test_poisson_samples_are_refused_with_the_reason():
 SMALL = DistributedPlan(
     mechanism=SKELLAM,
     relation=Relation.ZERO_OUT,
+    unit=Unit.CLIENT,
     adversary=Adversary.PARTICIPANT,
     target_epsilon=Fraction(5),
     delta=Fraction(1, 2**17),
     rounds=2,
     sampling=None,
     clients=10,
+    vectors_per_client=1,
     min_survivors=7,
     colluders=2,
     clip=Fraction(1, 2),
@@ -418,6 +420,7 @@ SMALL = DistributedPlan(
     squared_norm_bound=115,
     l1_bound=30,
     local_variance=Fraction(303, 4),
+    clip_bit_variance=None,
     modulus_bits=12,
     smallest_modulus_bits=9,
     wrap_probability=Fraction(0),
@@ -430,12 +433,13 @@ SMALL = DistributedPlan(
 
 def test_the_bytes_of_a_plan_are_fixed():
     text = (
-        '{"adversary":"participant","beta":"1/2","clients":10,"clip":"1/2","colluders":2,"delta":"1/131072",'
+        '{"adversary":"participant","beta":"1/2","clients":10,"clip":"1/2","clip_bit_variance":null,"colluders":2,'
+        '"delta":"1/131072",'
         '"dimension":5,"inflation":"17/16","l1_bound":30,"local_variance":"303/4","mechanism":"skellam",'
         '"method":"rdp","min_survivors":7,"modulus_bits":12,"order":"11/2","padded_dimension":8,'
         '"promised_epsilon":"9/2","relation":"zero-out","rounds":2,"sampling":null,"scale":"20/1",'
         '"schema":"distributed-plan/1","smallest_modulus_bits":9,"squared_norm_bound":115,"target_epsilon":"5/1",'
-        '"wrap_probability":"0/1"}'
+        '"unit":"client","vectors_per_client":1,"wrap_probability":"0/1"}'
     )
     assert SMALL.digest() == hashlib.sha256(text.encode()).digest()
     assert DistributedPlan.from_dict(json.loads(text)) == SMALL
@@ -464,6 +468,9 @@ def test_a_plan_goes_through_json(changes):
         {"modulus_bits": 13},
         {"adversary": Adversary.OUTSIDER},
         {"relation": Relation.REPLACE_ONE},
+        {"unit": Unit.EXAMPLE},
+        {"unit": Unit.EXAMPLE, "vectors_per_client": 2},
+        {"clip_bit_variance": Fraction(1)},
         {"order": None},
     ],
     ids=str,
@@ -495,6 +502,10 @@ def test_other_plans_have_other_digests(changes):
         ("squared_norm_bound", 2**97),
         ("local_variance", "0/1"),
         ("local_variance", "100000001/1"),
+        ("unit", "hospital"),
+        ("vectors_per_client", 0),
+        ("vectors_per_client", 2),
+        ("clip_bit_variance", "0/1"),
         ("modulus_bits", 8),
         ("modulus_bits", 65),
         ("method", "guess"),
@@ -531,3 +542,69 @@ def test_a_promise_that_does_not_hold_is_found():
         dataclasses.replace(found, target_epsilon=Fraction(4)).verify()
     with pytest.raises(InvalidParameterError, match="promised_epsilon"):
         dataclasses.replace(found, local_variance=found.local_variance / 2).verify()
+
+
+@both
+def test_a_bit_that_adapts_the_clip_norm_is_paid_for_by_more_noise_on_the_update(mechanism):
+    without, found = planned(mechanism=mechanism), planned(mechanism=mechanism, clip_bit_noise=10.0)
+    # 10 in the sum of zeros and ones is 20 in the sum of -1 and +1, made by 70 shares.
+    assert found.clip_bit_variance == pytest.approx(400 / 70, rel=1e-9)
+    assert found.clip_bit_variance >= Fraction(400, 70)
+    assert found.epsilon().value <= 5
+    assert found.noisy_coordinates == 1025
+    # Of one Gaussian with both: z^-2 = z_update^-2 + (2 sigma_b)^-2.
+    z_update = math.sqrt(70 * found.local_variance / found.squared_norm_bound)
+    z = math.sqrt(70 * without.local_variance / without.squared_norm_bound)
+    assert z_update**-2 + 20.0**-2 == pytest.approx(z**-2, rel=1e-3)
+    assert z_update > z
+
+
+def test_bits_are_an_event_of_their_own_that_counts():
+    found = planned(clip_bit_noise=10.0)
+    update, bit = (event for event, _ in found.event().events)
+    assert update == Skellam(70 * found.local_variance, found.squared_norm_bound, found.l1_bound)
+    assert bit == Skellam(70 * found.clip_bit_variance, 1, 1)
+    alone = RdpAccountant().compose(update, found.rounds).epsilon(1e-5).value
+    assert alone < found.epsilon().value
+    replaced = planned(clip_bit_noise=10.0, relation=Relation.REPLACE_ONE)
+    assert replaced.event().events[1][0].squared_sensitivity == 4
+
+
+def test_bits_alone_may_be_too_much():
+    with pytest.raises(InfeasiblePlanError, match="epsilon"):
+        planned(clip_bit_noise=0.5)
+    with pytest.raises(InfeasiblePlanError, match="clip_bit_noise"):
+        planned(clip_bit_noise=2.0**21)
+    with pytest.raises(InvalidParameterError, match="clip_bit_noise"):
+        planned(clip_bit_noise=math.nan)
+
+
+HOSPITALS = {"clients": 4, "min_survivors": 3, "colluders": 1, "dimension": 20, "epsilon": 1.0, "rounds": 20}
+
+
+def test_examples_need_no_more_noise_than_clients_and_more_modulus():
+    few = planned(**HOSPITALS, unit=Unit.EXAMPLE, modulus_bits=32)
+    many = planned(**HOSPITALS, unit=Unit.EXAMPLE, modulus_bits=32, vectors_per_client=300)
+    client = planned(**HOSPITALS, modulus_bits=32)
+    assert few.event().unit is Unit.EXAMPLE
+    assert few.epsilon() == client.epsilon()
+    assert few.local_variance == client.local_variance
+    assert many.smallest_modulus_bits > few.smallest_modulus_bits
+    # Sums are 300 times as long.
+    assert many.wrap_probability <= 1e-6
+    ratio = many.local_variance / many.squared_norm_bound
+    assert ratio == pytest.approx(float(few.local_variance / few.squared_norm_bound), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"vectors_per_client": 2}, "vectors_per_client"),
+        ({"unit": Unit.EXAMPLE, "clip_bit_noise": 10.0}, "clip_bit_variance"),
+        ({"unit": Unit.EXAMPLE, **OUTSIDERS}, "sampling"),
+    ],
+)
+def test_units_that_do_not_go_with_the_rest_are_refused(changes, field):
+    with pytest.raises(InvalidParameterError) as caught:
+        planned(**changes)
+    assert caught.value.parameter == field
