@@ -48,7 +48,7 @@ from secagg.policy import ClientPolicy, check_client_id
 from secagg.signing import Identity
 from secagg.snapshot import CLIENT_ROLE, read_snapshot, write_snapshot
 from secagg.state import Secrets, Uncopyable
-from secagg.transcript import NO_MODEL
+from secagg.transcript import NO_MODEL, session_context
 
 _EXPECTED: Final[dict[type, type[Message]]] = {
     SharingKeys: KeyRoster,
@@ -143,9 +143,33 @@ class ClientSession(Uncopyable):
         return self._over
 
     @property
+    def params(self) -> SessionParams | None:
+        """The parameters that this client accepted, None before the invitation."""
+        return None if self._session is None else self._session[0]
+
+    @property
+    def session_id(self) -> bytes | None:
+        """The session's 16 bytes, None before the invitation."""
+        return None if self._session is None else self._session[1]
+
+    @property
+    def context(self) -> bytes | None:
+        """The public 32-byte hash of session id and parameters, the application's included; None before the invitation.
+
+        Clients and server of one session have the same, and no two sessions have: what the application derives for all
+        of them alike, such as a rotation, follows from it.
+        """
+        return None if self._session is None else session_context(*self._session)
+
+    @property
     def wants_input(self) -> bool:
         """Whether the next message must come with the vector."""
         return isinstance(self._state, MaskingInput)
+
+    @property
+    def about_to_unmask(self) -> bool:
+        """Whether the answer to the server's next message helps to release the sum: the last chance to refuse."""
+        return isinstance(self._state, Unmasking | AwaitingSurvivors)
 
     def receive(
         self, data: bytes | bytearray | memoryview, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL

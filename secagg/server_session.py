@@ -29,10 +29,11 @@ from secagg.server import (
     Outbound,
     Result,
 )
+from secagg.server.cohort_round import CohortRound
 from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
 from secagg.snapshot import SERVER_ROLE, read_snapshot, write_snapshot
 from secagg.state import Uncopyable
-from secagg.transcript import NO_MODEL, SESSION_ID_BYTES
+from secagg.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
 
 _Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
 
@@ -96,6 +97,21 @@ class ServerSession(Uncopyable):
     def params(self) -> SessionParams:
         """The session's parameters."""
         return self._params
+
+    @property
+    def session_id(self) -> bytes:
+        """The session's 16 bytes."""
+        return self._session_id
+
+    @property
+    def context(self) -> bytes:
+        """The public 32-byte hash of session id and parameters: see `ClientSession.context`."""
+        return session_context(self._params, self._session_id)
+
+    @property
+    def roster_hash(self) -> bytes | None:
+        """The hash of who advertised which keys; None until the first round is closed."""
+        return self._round.roster_hash if isinstance(self._round, CohortRound) else None
 
     @property
     def invitation(self) -> bytes:

@@ -38,6 +38,11 @@ class CohortRound(Round[Facts, Expected]):
         self._places = self._cohort.graph.places
         """At which of a neighbour's k places one stands oneself, shape (size, k)."""
 
+    @property
+    def roster_hash(self) -> bytes:
+        """The hash of who advertised which keys."""
+        return self._cohort.roster_hash
+
     def _roster_size(self) -> int:
         return len(self._index)
 

@@ -630,3 +630,31 @@ def test_the_default_threshold_runs():
     params = SessionParams.for_cohort(cohort_size=9, vector_length=4, modulus_bits=16)
     result = simulate(inputs(9), params, dropouts={"masked_input": [0], "unmask": [1]})
     assert result.sum.tolist() == [3 * sum(range(9))] * 4
+
+
+@MODELS
+def test_everyone_in_a_session_has_its_context_and_no_other_session_has(adversary: AdversaryModel):
+    live, other = Live(make_params(adversary)), Live(make_params(adversary, round_number=7))
+    assert live.clients[A].context is None
+    assert live.clients[A].params is None
+    assert live.clients[A].session_id is None
+    assert not live.clients[A].about_to_unmask
+    assert live.server.roster_hash is None
+    for each in (live, other):
+        at_stage(each, "share_keys")
+    assert {client.context for client in live.clients.values()} == {live.server.context}
+    assert live.clients[A].params == live.server.params
+    assert live.server.context != other.server.context
+    assert live.clients[A].session_id == live.server.session_id
+    assert len(live.server.roster_hash) == 32
+    assert live.server.roster_hash != other.server.roster_hash
+
+
+@MODELS
+def test_a_client_knows_when_its_next_answer_helps_to_unmask(adversary: AdversaryModel):
+    live = Live(make_params(adversary))
+    seen = []
+    live.run(between=lambda: seen.append(live.clients[A].about_to_unmask))
+    seen.append(live.clients[A].about_to_unmask)
+    assert seen.count(True) == 1
+    assert seen[-2:] == [True, False]
