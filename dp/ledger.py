@@ -161,6 +161,16 @@ class Ledger:
         self._check(release)
         return not self._with([release]).is_within(self._budget)
 
+    def epsilon_with(self, release: Reserve | Central) -> float:
+        """Returns the promised epsilon of everything so far and one more release.
+
+        Raises:
+            InvalidParameterError: a figure of the record is wrong.
+            UnsupportedEventError: no bound is known for such a release.
+        """
+        self._check(release)
+        return self._with([release]).epsilon().value
+
     def reserve(self, reserve: Reserve) -> bytes:
         """Reserves a round: to be called before anybody is asked to unmask.
 
@@ -253,6 +263,15 @@ class Ledger:
             OSError: the disk refused.
         """
         return self._write(Close(signature=None if self._key is None else self._key.sign_close(self._head)))
+
+    @property
+    def start(self) -> bytes:
+        """What the header continues: `lines_since` of this head are all lines of the file."""
+        return next(iter(self._ends))
+
+    def had(self, head: bytes) -> bool:
+        """Returns whether this file had a head once, or continues it."""
+        return head in self._ends
 
     def lines_since(self, head: bytes) -> tuple[bytes, ...]:
         """Returns the lines of this file after a head: what shows a client that the ledger extends the one it knows.

@@ -5,7 +5,7 @@ All are `LocalError`s: they are raised before anything is masked or sent.
 
 from secagg.errors import LocalError
 
-__all__ = ["MissingExtraError", "OverflowError_", "SchemaMismatchError"]
+__all__ = ["MissingExtraError", "OverflowError_", "PlanMismatchError", "SchemaMismatchError", "UnsafePlanError"]
 
 
 class SchemaMismatchError(LocalError, ValueError):
@@ -39,6 +39,32 @@ class OverflowError_(LocalError, OverflowError):  # noqa: N801 -- the plain name
             f"the sum of {self.clients} clients (weights up to {self.weight_cap}) could wrap around "
             f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, or fewer clients"
         )
+
+
+class UnsafePlanError(LocalError, ValueError):
+    """A combination that would not keep its promise. Fields: `what`, `offered`, `why`."""
+
+    def __init__(self, what: str, offered: object, why: str) -> None:
+        super().__init__(what, offered, why)
+        self.what = what
+        self.offered = offered
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.what} = {self.offered!r} is refused: {self.why}"
+
+
+class PlanMismatchError(LocalError, ValueError):
+    """Something belongs to another plan, run or round. Fields: `what`, `offered`, `expected`."""
+
+    def __init__(self, what: str, offered: object, expected: object) -> None:
+        super().__init__(what, offered, expected)
+        self.what = what
+        self.offered = offered
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"another {self.what} than this plan's: {self.offered}, expected {self.expected}"
 
 
 class MissingExtraError(LocalError, ImportError):

@@ -1,0 +1,304 @@
+"""A client's part in one private round: what it agreed to is what it does, or it says no.
+
+Before anything is sent it counts the round in its own durable counter, and pins plan, clip norm, round number and
+ledger head in the session's policy. Before it helps to unmask it sees the round's `reserve` in the ledger, with the
+figures of the plan: from then on the round counts against the budget, whatever the server does next.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import fields, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dp.ledger_errors import RoundRefusedError
+from dp.ledger_records import Reserve, line_hash
+from dp.round_counter import RoundCounter
+from fl.errors import PlanMismatchError
+from fl.plan import PrivatePlan
+from fl.private_vector import PrivateVector
+from fl.round_messages import Offer, Step, decode_round_message
+from fl.schema import Arrays
+from secagg.client_session import ClientSession
+from secagg.errors import (
+    SERVER,
+    ClientId,
+    InvalidInputError,
+    InvalidStateError,
+    RemoteError,
+    StateSpentError,
+    UnexpectedMessageError,
+)
+from secagg.messages import Abort, decode
+from secagg.signing import Identity
+from secagg.state import Uncopyable
+from secagg.transcript import NO_MODEL
+
+__all__ = ["ClientRound"]
+
+
+class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    version: int
+    plan_digest: bytes
+    round_number: int
+    clip: float
+    witnessed: bool
+    session: bytes
+
+
+_VERSION = 1
+
+
+class ClientRound(Uncopyable):
+    """One client in one round. Feed `receive` what the server sent, and send what it returns.
+
+    Args:
+        plan: what this client agreed to; from its owner, or read by `PrivatePlan.from_json` and looked at.
+        client: its id, as the transport authenticates it.
+        counter: its durable counter for the plan's scope and rounds.
+        identity: its long-term key; where the plan defends against a lying server.
+        identities: every client's public key, likewise.
+        executor: runs the mask generation in shards; a thread pool. None is serial.
+
+    Security: once it has answered, any error but `MalformedMessageError` and a `LocalError` about this call ends the
+    round for this client, and its secrets are dropped. Persist `to_bytes()` before sending what `receive` returned, and
+    delete the older snapshot.
+    """
+
+    def __init__(
+        self,
+        plan: PrivatePlan,
+        client: ClientId,
+        counter: RoundCounter,
+        identity: Identity | None = None,
+        identities: Mapping[ClientId, bytes] | None = None,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
+        self._plan = plan
+        self._client = client
+        self._counter = counter
+        self._identity = identity
+        self._identities = identities
+        self._executor = executor
+        self._session: ClientSession | None = None
+        self._round_number = 0
+        self._clip = plan.clip
+        self._witnessed = False
+        self._over = False
+
+    def __repr__(self) -> str:
+        return f"<ClientRound {self._round_number} of client {self._client}, {self.phase}>"
+
+    @property
+    def phase(self) -> str:
+        """What the session waits for."""
+        if self._session is not None:
+            return self._session.phase
+        return "over" if self._over else "awaiting the offer"
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has given its last answer, or refused."""
+        return self._over or (self._session is not None and self._session.over)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the next message must come with the update."""
+        return self._session is not None and self._session.wants_input
+
+    @property
+    def clip(self) -> float:
+        """The round's clip norm, as offered."""
+        return self._clip
+
+    @property
+    def round_number(self) -> int:
+        """The round on offer, 0 before one is."""
+        return self._round_number
+
+    def receive(
+        self,
+        data: bytes,
+        *,
+        update: Arrays | None = None,
+        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None = None,
+        weight: int = 1,
+        side_values: Mapping[str, float] | None = None,
+        model_digest: bytes = NO_MODEL,
+    ) -> bytes | None:
+        """Takes one message of the server.
+
+        Args:
+            data: the message.
+            update: this client's update, with the message for which `wants_input` is true.
+            examples: instead, the updates of single examples, where the plan protects those.
+            weight: with the update.
+            side_values: with the update.
+            model_digest: digest of what this client was given to work on, with the update.
+
+        Returns:
+            The reply to send, or None where there is none.
+
+        Raises:
+            MalformedMessageError: no message of this round; the round goes on.
+            PlanMismatchError: the server holds another plan, or offers a round that this one does not have.
+            RoundRefusedError: the ledger does not extend what this client knows, the round was counted before, or the
+                reserve is missing or not what the plan says. The round is over.
+            RemoteError: any other fault of the server; the round is over.
+            LocalError: this call is wrong; nothing happened, call again.
+        """
+        message = decode_round_message(data)
+        if self._over:
+            raise StateSpentError("the round")
+        if isinstance(message, Offer):
+            return self._begin(message)
+        if self._session is None:
+            raise UnexpectedMessageError(SERVER, "Step", "Offer")
+        vector = None
+        if self._session.wants_input:
+            vector = self._encode(update, examples, weight, side_values)
+        elif self._session.about_to_unmask and not self._is_abort(message.session):
+            self._witness(message)
+        return self._session.receive(message.session, vector=vector, model_digest=model_digest)
+
+    def leave(self) -> bytes | None:
+        """Ends the round for this client and drops its secrets; returns the message that tells the server, if any."""
+        self._over = True
+        return None if self._session is None else self._session.leave()
+
+    def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
+        """Returns a snapshot: a secret, in parts encrypted if a 32-byte wrapping key is given. Never the identity key.
+
+        Raises:
+            InvalidStateError: there is no session yet, or the round is over.
+        """
+        if self._session is None or self._over:
+            raise InvalidStateError("a snapshot is taken of a round that was offered and not refused")
+        content = _Snapshot(
+            _VERSION,
+            self._plan.digest,
+            self._round_number,
+            self._clip,
+            self._witnessed,
+            self._session.to_bytes(wrapping_key),
+        )
+        return msgspec.msgpack.encode(content)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        plan: PrivatePlan,
+        client: ClientId,
+        counter: RoundCounter,
+        identity: Identity | None = None,
+        identities: Mapping[ClientId, bytes] | None = None,
+        *,
+        wrapping_key: bytes | None = None,
+        executor: Executor | None = None,
+    ) -> "ClientRound":
+        """Returns the round of a snapshot.
+
+        Raises:
+            InvalidStateError: the snapshot is damaged or of another version.
+            PlanMismatchError: it is of another plan.
+            InvalidInputError: the identity or the wrapping key does not fit.
+        """
+        try:
+            content = msgspec.msgpack.decode(data, type=_Snapshot)
+        except msgspec.MsgspecError:
+            raise InvalidStateError("the snapshot is damaged") from None
+        if content.version != _VERSION:
+            raise InvalidStateError("the snapshot is of another version")
+        if content.plan_digest != plan.digest:
+            raise PlanMismatchError("plan", content.plan_digest.hex(), plan.digest.hex())
+        restored = cls(plan, client, counter, identity, identities, executor=executor)
+        restored._session = ClientSession.from_bytes(
+            content.session, identity=identity, wrapping_key=wrapping_key, executor=executor
+        )
+        restored._round_number, restored._clip = content.round_number, content.clip
+        restored._witnessed = content.witnessed
+        return restored
+
+    def _begin(self, offer: Offer) -> bytes | None:
+        if self._session is not None:
+            return self._session.receive(offer.session)
+        if offer.plan_digest != self._plan.digest:
+            raise PlanMismatchError("plan", offer.plan_digest.hex(), self._plan.digest.hex())
+        self._plan.check_round(offer.round_number, offer.clip)
+        head = self._counter.accept(offer.round_number, self._unknown(offer.ledger), scope=self._plan.scope)
+        # Counted: whatever goes wrong from here on, this client takes part in no second session of the round.
+        self._round_number, self._clip = offer.round_number, offer.clip
+        policy = self._plan.policy(offer.round_number, offer.clip, head, self._identities)
+        session = ClientSession(self._client, policy, self._identity, executor=self._executor)
+        try:
+            reply = session.receive(offer.session)
+        except RemoteError:
+            self._over = True
+            raise
+        self._session = session
+        return reply
+
+    def _encode(
+        self,
+        update: Arrays | None,
+        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None,
+        weight: int,
+        side_values: Mapping[str, float] | None,
+    ) -> npt.NDArray[Any]:
+        if (update is None) is (examples is None):
+            raise InvalidInputError(
+                "update", "not given, or given with examples", "one of the two: wants_input is true"
+            )
+        context = None if self._session is None else self._session.context
+        if context is None:
+            raise InvalidStateError("there is no session yet")
+        vector = PrivateVector(self._plan, context, self._clip)
+        if examples is not None:
+            return vector.encode_examples(examples)
+        return vector.encode({} if update is None else update, weight, side_values)
+
+    def _is_abort(self, data: bytes) -> bool:
+        """Returns whether the server ends the session, which needs no reserve."""
+        session = self._session
+        if session is None or session.params is None or session.session_id is None:
+            return False
+        return isinstance(decode(data, SERVER, session.params, session.session_id), Abort)
+
+    def _witness(self, step: Step) -> None:
+        if self._witnessed or self._session is None:
+            return
+        try:
+            reserve = self._counter.witness(step.ledger, context=self._session.context)
+            self._check_reserve(reserve)
+        except RoundRefusedError:
+            self.leave()
+            raise
+        self._witnessed = True
+
+    def _check_reserve(self, reserve: Reserve) -> None:
+        """Checks that the round will be accounted for as the plan says."""
+        session = self._session
+        if session is None or session.session_id is None or session.context is None:
+            raise InvalidStateError("there is no session yet")
+        expected = self._plan.reserve(
+            self._round_number, session.session_id, self._clip, session.context, reserve.roster
+        )
+        expected = replace(expected, epsilon=reserve.epsilon)
+        for field in fields(Reserve):
+            offered, ours = getattr(reserve, field.name), getattr(expected, field.name)
+            if offered != ours:
+                raise RoundRefusedError("reserve", f"{field.name} {offered}", f"{field.name} {ours}")
+
+    def _unknown(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Returns the lines after the last head that this client has seen, if it is among them."""
+        head = self._counter.head
+        if head is not None:
+            for place, line in enumerate(lines):
+                if line_hash(line) == head:
+                    return lines[place + 1 :]
+        return lines
