@@ -9,7 +9,7 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
-def test_every_program_prints_what_the_readme_says() -> None:
+def test_every_program_prints_what_the_readme_says(tmp_path: Path) -> None:
     text = README.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
     assert len(blocks) == text.count("```python")
@@ -17,7 +17,7 @@ def test_every_program_prints_what_the_readme_says() -> None:
     names: dict[str, object] = {}
     for block in blocks:
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), contextlib.chdir(tmp_path):
             exec(compile(block["code"], str(README), "exec"), names)  # noqa: S102 - the README is ours
         assert printed.getvalue() == block["output"]
 
