@@ -1,8 +1,10 @@
 """Differential privacy that an auditor can trust: exact noise on the integers, an accountant and a ledger."""
 
 from dp.accountant import Bound, Method, RdpAccountant
+from dp.adaptive_clipping import AdaptiveClipping
 from dp.auditing import AuditReport, audit
 from dp.calibration import calibrate, noise_multiplier
+from dp.clipping import Clipped, ClippedLayers, clip, clip_layers
 from dp.distributed import InfeasiblePlanError, plan
 from dp.distributed_plan import DistributedPlan
 from dp.errors import (
@@ -24,6 +26,7 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
+from dp.gaussian_mechanism import GaussianMechanism
 from dp.ledger import Ledger
 from dp.ledger_errors import BadRecordError, LedgerError, LedgerLockedError, LedgerRefusedError, RoundRefusedError
 from dp.ledger_fields import SampleKnownTo, Sampling
@@ -35,12 +38,15 @@ from dp.sampling import discrete_gaussian, skellam
 from dp.signing import LedgerKey
 
 __all__ = [
+    "AdaptiveClipping",
     "Adversary",
     "AuditReport",
     "BadRecordError",
     "Bound",
     "BudgetExceededError",
     "Central",
+    "Clipped",
+    "ClippedLayers",
     "Composed",
     "DPError",
     "DiscreteGaussian",
@@ -48,6 +54,7 @@ __all__ = [
     "DistributedPlan",
     "Event",
     "Gaussian",
+    "GaussianMechanism",
     "Header",
     "InfeasiblePlanError",
     "InvalidParameterError",
@@ -75,6 +82,8 @@ __all__ = [
     "UnsupportedEventError",
     "audit",
     "calibrate",
+    "clip",
+    "clip_layers",
     "discrete_gaussian",
     "from_opacus",
     "noise_multiplier",
