@@ -9,7 +9,7 @@ PEER_VENVS := .venv-peers
 PEERS := flower tenseal declearn
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench scaling bench-compare vectors fuzz clean
+.PHONY: demo test check bench utility scaling bench-compare vectors fuzz clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/secagg demo
@@ -27,6 +27,10 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(RUN) pytest benchmarks --benchmark-only -s
 	$(RUN) benchmarks.matrix $(MATRIX)
+
+# What privacy costs in accuracy: make utility UTILITY='--seeds 20 --json utility.json'
+utility: $(VENV)/.installed-dev
+	$(RUN) benchmarks.utility $(UTILITY)
 
 scaling: $(VENV)/.installed-dev
 	$(RUN) benchmarks.scaling $(SCALING)
