@@ -183,7 +183,7 @@ class RdpAccountant:
             DPError: as `compose`, `epsilon` and `delta` do.
         """
         epsilon, delta = check_epsilon(epsilon), check_delta(delta)
-        return self.copy().compose(event, count).epsilon(delta).value > epsilon
+        return not self.copy().compose(event, count).epsilon(delta).value <= epsilon
 
     def remaining(self, event: Event, epsilon: float, delta: float) -> int:
         """Returns how many more releases like `event` keep epsilon at or below `epsilon` at `delta`.

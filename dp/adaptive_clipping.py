@@ -122,7 +122,11 @@ class AdaptiveClipping:
             InvalidParameterError: the norm is NaN, infinite or below 0. The text does not tell it.
         """
         # Not by check_real, whose error would hold the norm.
-        if isinstance(norm, bool) or not isinstance(norm, float | int | np.floating) or not 0 <= norm < math.inf:
+        if (
+            isinstance(norm, bool)
+            or not isinstance(norm, float | int | np.floating | np.integer)
+            or not 0 <= norm < math.inf
+        ):
             raise InvalidParameterError("norm", type(norm).__name__, "a number, at least 0 and finite")
         return 1 if norm <= self.clip_norm else -1
 

@@ -23,8 +23,8 @@ _SQRT_2: Final = math.sqrt(2)
 _ROUNDING: Final = 1e-12
 """Relative; the rounding errors of the profile stay far below."""
 
-_DEEPEST: Final = 38.0
-"""From -a = 38 on delta is below e^-722, and no float."""
+_DEEPEST: Final = 39.0
+"""From -a = 39 on delta is below e^-760, and no float."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 

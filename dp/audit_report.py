@@ -124,7 +124,7 @@ class AuditReport:
     @property
     def over_budget(self) -> bool:
         """Whether the promised total is above the budget."""
-        return self.header is not None and self.total.promised > float(self.header.budget) * (1 + _SLACK)
+        return self.header is not None and not self.total.promised <= float(self.header.budget) * (1 + _SLACK)
 
     @property
     def verdict(self) -> Verdict:

@@ -58,6 +58,12 @@ def audit(
     headers = [chain.header for chain in reading.chains if chain.header is not None]
     if expected_key is not None and any(header.key != expected_key for header in headers):
         faults.insert(0, BadRecordError(1, Fault.SIGNATURE, "the key in the header is not the expected one"))
+    if expected_key is not None and not faults:
+        # The key in a header proves nothing: anybody can write it there.
+        unsigned = [number for number, chain in enumerate(reading.chains, 1) if chain.signed == 0]
+        if unsigned:
+            detail = f"nothing in file {unsigned[0]} of {len(reading.chains)} is signed with the expected key"
+            faults.append(BadRecordError(1, Fault.SIGNATURE, detail))
     after = None if expected_head is None else _records_after(reading.chains, expected_head)
     if expected_head is not None and after is None and not faults:
         detail = f"the ledger never had the expected head {expected_head.hex()}: records were removed or replaced"

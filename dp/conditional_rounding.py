@@ -35,7 +35,7 @@ _HALF: Final = 22
 
 
 def round_within(vector: npt.NDArray[Any], scale: float, squared_norm: int) -> Integers:
-    """Returns the vector on the integers, rounded at random and without bias, no longer than the bound.
+    """Returns the vector on the integers, rounded at random, no longer than the bound.
 
     Args:
         vector: float32 or float64, shape (d,), finite; its norm times `scale` is the c' that the bound is made from.

@@ -19,7 +19,7 @@ from dp.accountant import Method
 from dp.checks import check_count, check_delta, check_member, check_real
 from dp.distributed_plan import LARGEST_LOCAL_VARIANCE, SMALLEST_GAUSSIAN_SHARE, DistributedPlan
 from dp.errors import InvalidParameterError
-from dp.ledger_fields import SampleKnownTo, Sampling
+from dp.ledger_fields import Sampling
 from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary
 from dp.modulus import bit_wrap_probability, largest_sum_variance, needed_bits, sum_variance, wrap_probability
 from dp.relation import Relation, Unit
@@ -199,8 +199,7 @@ def _draft(
     if sampling is not None and not isinstance(sampling, Sampling):
         raise InvalidParameterError("sampling", sampling, 'None, "none" or a Sampling of a fixed size')
     if sampling is not None and sampling.probability is None and relation is None:
-        secret = sampling.known_to is SampleKnownTo.NOBODY or adversary is Adversary.OUTSIDER
-        relation = Relation.REPLACE_ONE if secret else Relation.ZERO_OUT
+        relation = Relation.REPLACE_ONE if adversary is Adversary.OUTSIDER else Relation.ZERO_OUT
     dimension = check_count("dimension", dimension, 1, 2**40)
     min_survivors = check_count("min_survivors", min_survivors, 1, 2**32)
     colluders = check_count("colluders", colluders, 0, 2**32)

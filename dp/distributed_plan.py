@@ -37,6 +37,8 @@ _MAX_DIMENSION: Final = 2**40
 _MAX_NORM: Final = 2**96
 _MAX_BITS: Final = 64
 _MOST_BIT_VARIANCE: Final = 2**64
+_LEAST_VARIANCE: Final = Fraction(1, 2**80)
+"""The samplers make no smaller noise."""
 _POSITIVE: Final = Rational(positive=True)
 _PROBABILITY: Final = Rational(positive=True, high=Fraction(1))
 _PEOPLE: Final = Integer(1, _MAX_CLIENTS)
@@ -129,9 +131,7 @@ class DistributedPlan:
     @property
     def amplified(self) -> bool:
         """Whether the adversary does not know who is in a round."""
-        if self.sampling is None:
-            return False
-        return self.sampling.known_to is SampleKnownTo.NOBODY or self.adversary is Adversary.OUTSIDER
+        return self.sampling is not None and self.adversary is Adversary.OUTSIDER
 
     @property
     def honest_shares(self) -> int:
@@ -296,8 +296,8 @@ _CODECS: Final[Mapping[str, Codec]] = {
     "beta": _PROBABILITY,
     "squared_norm_bound": Integer(1, _MAX_NORM),
     "l1_bound": Integer(1, _MAX_NORM),
-    "local_variance": Rational(positive=True, high=Fraction(LARGEST_LOCAL_VARIANCE)),
-    "clip_bit_variance": Optional(Rational(positive=True, high=Fraction(_MOST_BIT_VARIANCE))),
+    "local_variance": Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(LARGEST_LOCAL_VARIANCE)),
+    "clip_bit_variance": Optional(Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(_MOST_BIT_VARIANCE))),
     "modulus_bits": Integer(1, _MAX_BITS),
     "smallest_modulus_bits": Integer(1, _MAX_BITS),
     "wrap_probability": Rational(high=Fraction(1)),
@@ -326,6 +326,9 @@ def _check_cohort(plan: DistributedPlan) -> None:
     if plan.colluders >= plan.min_survivors:
         raise InvalidParameterError("colluders", plan.colluders, f"below min_survivors, {plan.min_survivors}")
     sampling = plan.sampling
+    if sampling is not None and sampling.known_to is not SampleKnownTo.PARTICIPANTS:
+        allowed = "participants: the server and its clients see who takes part in a round"
+        raise InvalidParameterError("sampling.known_to", str(sampling.known_to), allowed)
     if sampling is not None and sampling.sample != plan.clients:
         raise InvalidParameterError("sampling.sample", sampling.sample, f"clients, {plan.clients}")
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dp.events import DistributedDiscreteGaussian, Skellam
 
-__all__ = ["distributed_discrete_gaussian_rdp", "skellam_rdp"]
+__all__ = ["distributed_discrete_gaussian_rdp", "ratio", "skellam_rdp"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -54,10 +54,10 @@ def skellam_rdp(orders: _Array, event: Skellam) -> _Array:
 def _skellam_terms(event: Skellam) -> tuple[float, float, float, float]:
     """Returns D2^2 / 2 mu, D2^2 / 4 mu^2, 6 D1 / 4 mu^2 and 3 D1 / 2 mu; remembered, as orders come singly."""
     return (
-        _ratio(event.squared_sensitivity, 2 * event.variance),
-        _ratio(event.squared_sensitivity, 4 * event.variance**2),
-        _ratio(6 * event.l1_sensitivity, 4 * event.variance**2),
-        _ratio(3 * event.l1_sensitivity, 2 * event.variance),
+        ratio(event.squared_sensitivity, 2 * event.variance),
+        ratio(event.squared_sensitivity, 4 * event.variance**2),
+        ratio(6 * event.l1_sensitivity, 4 * event.variance**2),
+        ratio(3 * event.l1_sensitivity, 2 * event.variance),
     )
 
 
@@ -112,7 +112,7 @@ def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     shares = min(event.shares, _MOST_SHARES)
     tau = _tau(float(event.local_variance), shares)
     n = np.arange(1, shares + 1, dtype=np.float64)
-    squared = _ratio(event.squared_sensitivity, event.local_variance) / n
+    squared = ratio(event.squared_sensitivity, event.local_variance) / n
     absolute = event.l1_sensitivity / math.sqrt(event.local_variance) / np.sqrt(n)
     dimension = float(event.dimension)
     with np.errstate(over="ignore"):
@@ -138,7 +138,7 @@ def _tau(local_variance: float, shares: int) -> _Array:
     return tau
 
 
-def _ratio(numerator: int | Fraction, denominator: Fraction) -> float:
+def ratio(numerator: int | Fraction, denominator: Fraction) -> float:
     """Returns the quotient, rounded once; infinity if it is too large for a float."""
     try:
         return float(numerator / denominator)

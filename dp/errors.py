@@ -4,6 +4,8 @@ All of them derive from `DPError`. Fields are passed to `Exception.args`, so eve
 processes of an executor, and no text ever holds a vector or a noise sample.
 """
 
+from typing import Final
+
 __all__ = [
     "BudgetExceededError",
     "DPError",
@@ -12,6 +14,10 @@ __all__ = [
     "UnlikeEventsError",
     "UnsupportedEventError",
 ]
+
+
+_MOST_SHOWN: Final = 200
+"""Characters of a refused value in a text."""
 
 
 class DPError(Exception):
@@ -28,7 +34,16 @@ class InvalidParameterError(DPError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return f"{self.parameter} = {self.offered!r} is refused: it must be {self.allowed}"
+        return f"{self.parameter} = {_shown(self.offered)} is refused: it must be {self.allowed}"
+
+
+def _shown(offered: object) -> str:
+    try:
+        text = repr(offered)
+    except ValueError:
+        # Python writes no integer of more than some thousand digits.
+        return f"a {type(offered).__name__} of very many digits"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 class MissingExtraError(DPError, ImportError):

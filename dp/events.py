@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from dp.checks import check_count, check_fraction, check_member, check_real
+from dp.checks import MAX_COUNT, check_count, check_fraction, check_member, check_real
 from dp.errors import InvalidParameterError, UnlikeEventsError
 from dp.relation import Relation, Unit
 
@@ -27,6 +27,10 @@ __all__ = [
 
 _MAX_INTEGER: Final = 2**127
 """Sensitivities and dimensions up to here: far beyond any vector, and no formula overflows a float."""
+
+_MAX_DEPTH: Final = 16
+_MAX_PARTS: Final = 2**16
+"""Of a composition: enough for anything that was written down, and no more than can be taken apart in a second."""
 
 _SMALLEST_SHARE: Final = Fraction(1, 4)
 """A local standard deviation of 1/2: below it the bound on the sum of discrete Gaussians is not proved."""
@@ -270,6 +274,10 @@ class Composed(Event):
         for event, _ in self.events:
             _check_event(event)
             check_alike(first, event)
+        depth, parts, releases = _extent(self)
+        if depth > _MAX_DEPTH or parts > _MAX_PARTS or releases > MAX_COUNT:
+            allowed = f"at most {_MAX_DEPTH} deep, of {_MAX_PARTS} parts and of 2**63 releases in all"
+            raise InvalidParameterError("events", f"{depth} deep, {parts} parts, {releases:.3g} releases", allowed)
 
     @property
     def relation(self) -> Relation:
@@ -292,6 +300,18 @@ def check_alike(expected: Event, offered: Event) -> None:
         raise UnlikeEventsError("relation", str(expected.relation), str(offered.relation))
     if expected.unit is not offered.unit:
         raise UnlikeEventsError("unit", str(expected.unit), str(offered.unit))
+
+
+def _extent(event: Event) -> tuple[int, int, int]:
+    """Returns how deep compositions are nested, how many parts there are, and how many releases."""
+    if not isinstance(event, Composed):
+        return 0, 1, 1
+    extents = [(*_extent(part), count) for part, count in event.events]
+    return (
+        1 + max(depth for depth, _, _, _ in extents),
+        sum(parts for _, parts, _, _ in extents),
+        sum(releases * count for _, _, releases, count in extents),
+    )
 
 
 def _is_pair(entry: object) -> bool:

@@ -34,7 +34,8 @@ def as_float64(parameter: str, array: object, *, copy: bool) -> Vector:
     Raises:
         InvalidParameterError: it is none. The text never holds an entry.
     """
-    if not isinstance(array, np.ndarray):
+    # What a masked array hides would be released with the rest.
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise InvalidParameterError(parameter, type(array).__name__, "a numpy array")
     if array.size == 0:
         raise InvalidParameterError(parameter, f"of shape {array.shape}", "not empty")

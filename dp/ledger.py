@@ -266,7 +266,7 @@ class Ledger:
 
     @property
     def start(self) -> bytes:
-        """What the header continues: `lines_since` of this head are all lines of the file."""
+        """A head whose `lines_since` are all lines of the file."""
         return next(iter(self._ends))
 
     def had(self, head: bytes) -> bool:

@@ -140,7 +140,9 @@ def _published(event: Event, orders: _Array) -> _Array:
 def _converted(orders: _Array, curves: _Array, deltas: _Array) -> _Array:
     """Returns the epsilons at each order (Canonne, Kamath, Steinke 2020, Prop. 12), with what rounding may take."""
     loss = (np.log(deltas)[:, None] + np.log(orders)) / (orders - 1)
-    return np.asarray(curves - np.log1p(1 / (orders - 1)) - loss + _ROUNDING * (curves + np.abs(loss)))
+    epsilons = curves - np.log1p(1 / (orders - 1)) - loss + _ROUNDING * (curves + np.abs(loss))
+    # What is no number is no bound.
+    return np.where(np.isnan(epsilons), math.inf, epsilons)
 
 
 def _with_samplers(epsilon: Callable[[_Array], _Array], delta: Fraction, samples: _Array) -> _Array:

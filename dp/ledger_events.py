@@ -41,7 +41,7 @@ from dp.ledger_records import (
     Header,
     Reserve,
 )
-from dp.relation import Relation
+from dp.relation import Relation, Unit
 from dp.rounding import largest_l1
 
 __all__ = ["Seen", "View", "check_release", "event_of", "float_below", "noise_samples", "seen_by"]
@@ -171,6 +171,14 @@ def _check_reserve(header: Header, reserve: Reserve) -> None:
     least = largest_l1(reserve.squared_norm_bound, reserve.dimension)
     if reserve.l1_bound < least:
         raise InvalidParameterError("l1_bound", reserve.l1_bound, f"at least {least}, by squared_norm_bound")
+    if reserve.sampling is not None and reserve.sampling.known_to is not SampleKnownTo.PARTICIPANTS:
+        allowed = "participants: the server and its clients see who takes part in a round"
+        raise InvalidParameterError("sampling.known_to", str(reserve.sampling.known_to), allowed)
+    if header.unit is Unit.EXAMPLE and reserve.sampling is not None:
+        raise InvalidParameterError("sampling", reserve.sampling.scheme, "None: clients are sampled, examples are not")
+    if header.unit is Unit.EXAMPLE and reserve.clip_bit_variance is not None:
+        allowed = "None: one example can turn a client's whole bit"
+        raise InvalidParameterError("clip_bit_variance", str(reserve.clip_bit_variance), allowed)
     drawn = None if reserve.sampling is None else reserve.sampling.sample
     if drawn is not None and drawn != reserve.invited:
         raise InvalidParameterError("sampling.sample", drawn, f"invited, {reserve.invited}")

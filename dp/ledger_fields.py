@@ -75,10 +75,11 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Rational:
-    """A rational of at least 0, or above 0 if `positive`, and up to `high`; written as p/q in lowest terms."""
+    """A rational from `low` (not itself if `positive`) to `high`; written as p/q in lowest terms."""
 
     positive: bool = False
     high: Fraction = _MAX_FLOAT
+    low: Fraction = Fraction(0)
 
     def encode(self, name: str, value: object) -> str:
         """Returns "p/q"."""
@@ -101,10 +102,10 @@ class Rational:
         return number
 
     def _check(self, name: str, number: Fraction) -> None:
-        least = number > 0 if self.positive else number >= 0
+        least = number > self.low if self.positive else number >= self.low
         if not least or number > self.high or number.numerator >= _LIMIT or number.denominator >= _LIMIT:
-            low = "above 0" if self.positive else "at least 0"
-            high = f", at most {self.high}" if self.high < _MAX_FLOAT else ""
+            low = f"{'above' if self.positive else 'at least'} {float(self.low):g}"
+            high = f", at most {float(self.high):g}" if self.high < _MAX_FLOAT else ""
             allowed = f"{low}{high}, in at most {MAX_DIGITS} digits each"
             raise InvalidParameterError(name, _shortened(f"{number}"), allowed)
 

@@ -51,8 +51,12 @@ def read_lines(path: Path) -> Iterator[bytes]:
     A line far too long for a record is yielded in parts, for the reader to refuse.
 
     Raises:
+        LedgerRefusedError: it is no regular file.
         OSError: the file cannot be read.
     """
+    # A pipe would be waited for, and for ever.
+    if path.exists() and not path.is_file():
+        raise LedgerRefusedError("a ledger", f"{path} is no regular file")
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE_BYTES + 1):
             yield line
@@ -74,7 +78,7 @@ class LedgerFile:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
         self._broken = False
-        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | (os.O_CREAT if create else 0)
+        flags = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0) | (os.O_CREAT if create else 0)
         self._descriptor: int | None = os.open(path, flags, _MODE)
         try:
             lock_exclusively(self._descriptor, path, "another writer has the ledger open")
@@ -138,9 +142,12 @@ class LedgerFile:
         content = os.pread(descriptor, status.st_size - whole, whole)
         moved_to = self.path.with_name(self.path.name + ".torn")
         # First a durable copy, then the cut: a crash in between leaves the bytes in both places.
-        copy = os.open(moved_to, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), _MODE)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+        copy = os.open(moved_to, flags, _MODE)
         try:
             with os.fdopen(copy, "ab") as file:
+                if not stat.S_ISREG(os.fstat(copy).st_mode):
+                    raise LedgerRefusedError("a copy of the torn tail", f"{moved_to} is no regular file")
                 file.write(content + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

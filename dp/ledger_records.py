@@ -223,6 +223,8 @@ _HASH: Final = Bytes(SHA256_BYTES, SHA256_BYTES)
 _COUNT: Final = Integer(1, 2**63)
 _PEOPLE: Final = Integer(1, 2**32)
 _POSITIVE: Final = Rational(positive=True)
+_VARIANCE: Final = Rational(positive=True, low=Fraction(1, 2**80), high=Fraction(2**80))
+"""What the samplers can make."""
 _SIGNATURE: Final = Bytes(64, 64)
 _VERSION: Final = Integer(MECHANISM_VERSION, MECHANISM_VERSION)
 _SAMPLER: Final = Text(frozenset({EXACT_SAMPLER, CONTINUOUS}))
@@ -234,8 +236,8 @@ _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
             "scope": Text(),
             "unit": Member(Unit),
             "relation": Member(Relation),
-            "delta": Rational(positive=True, high=1 - Fraction(1, 2**64)),
-            "budget": Rational(),
+            "delta": Rational(positive=True, low=Fraction(1, 2**512), high=1 - Fraction(1, 2**64)),
+            "budget": Rational(high=Fraction(2**512)),
             "adversary": Member(Adversary),
             "colluders": Integer(0, 2**32),
             "key": Optional(Bytes(32, 32)),
@@ -256,8 +258,8 @@ _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
             "l1_bound": Integer(1, 2**96),
             "dimension": Integer(1, 2**40),
             "modulus_bits": Integer(1, 64),
-            "local_variance": _POSITIVE,
-            "clip_bit_variance": Optional(_POSITIVE),
+            "local_variance": _VARIANCE,
+            "clip_bit_variance": Optional(_VARIANCE),
             "sampler": Text(frozenset({EXACT_SAMPLER})),
             "context": _HASH,
             "roster": _HASH,
@@ -274,7 +276,7 @@ _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
             "mechanism": Text(frozenset({GAUSSIAN, DISCRETE_GAUSSIAN})),
             "mechanism_version": _VERSION,
             "noise_multiplier": Optional(_POSITIVE),
-            "variance": Optional(_POSITIVE),
+            "variance": Optional(_VARIANCE),
             "squared_sensitivity": Optional(Integer(1, 2**96)),
             "dimension": Optional(Integer(1, 2**40)),
             "sampling": Optional(SamplingCodec()),

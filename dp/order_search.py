@@ -113,7 +113,9 @@ class _Search:
         known = self._values.get(order)
         if known is None:
             rdp = np.array([self._curve.at(order)])
-            known = self._values[order] = float(self._objective(np.array([order]), rdp)[0])
+            value = float(self._objective(np.array([order]), rdp)[0])
+            # What is no number is no bound, and never the smallest one.
+            known = self._values[order] = math.inf if math.isnan(value) else value
         return known
 
     def best(self) -> Best:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dp.distributed_rdp import distributed_discrete_gaussian_rdp, skellam_rdp
+from dp.distributed_rdp import distributed_discrete_gaussian_rdp, ratio, skellam_rdp
 from dp.divergence import LARGEST_VARIANCE, numerical_skellam_rdp
 from dp.errors import UnsupportedEventError
 from dp.events import (
@@ -48,15 +48,17 @@ _KEPT: Final = 2**15
 
 def discrete_gaussian_rdp(orders: _Array, event: DiscreteGaussian) -> _Array:
     """Returns alpha Delta2^2 / 2sigma^2 (Canonne, Kamath, Steinke 2020, Theorem 4: that of the continuous Gaussian)."""
-    return orders * float(event.squared_sensitivity / (2 * event.variance))
+    return orders * ratio(event.squared_sensitivity, 2 * event.variance)
 
 
 def _published_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
     """Returns the published bound, a theorem for integer orders; between them as far as convexity carries it."""
     low = np.floor(orders)
     at_low, at_next = skellam_rdp(np.maximum(low, 2.0), event), skellam_rdp(low + 1, event)
-    line = ((low + 1 - orders) * (low - 1) * at_low + (orders - low) * low * at_next) / np.where(low > 1, orders - 1, 1)
-    return np.where(low > 1, line, at_low)
+    # Infinity times 0 at an integer is no bound, so integers are taken apart.
+    with np.errstate(invalid="ignore"):
+        line = (low + 1 - orders) * (low - 1) * at_low + (orders - low) * low * at_next
+    return np.where((low > 1) & (orders > low), line / np.where(low > 1, orders - 1, 1), at_low)
 
 
 def _skellam_rdp(orders: _Array, event: Skellam) -> _Array:
@@ -189,7 +191,8 @@ class RenyiCurve:
                     rdp[part] += count * curve(orders[part])
         for pairs in self._pairs:
             rdp += [pairs.rdp(float(order)) for order in orders]
-        return np.asarray(rdp, dtype=np.float64)
+        # What is no number is no bound: no guarantee is known there.
+        return np.where(np.isnan(rdp), math.inf, rdp)
 
     def at(self, order: float) -> float:
         """Returns the bound at one order; equal questions are answered from memory."""

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Final
 
 from dp.checks import check_count
+from dp.errors import InvalidParameterError
 from dp.ledger_errors import BadRecordError, LedgerRefusedError, RoundRefusedError
 from dp.ledger_fields import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger_file import lock_exclusively, sync_folder
-from dp.ledger_records import NO_HEAD, Header, Record, Reserve, decode, line_hash
+from dp.ledger_records import NO_HEAD, Close, Header, Record, Reserve, decode, line_hash
 
 __all__ = ["RoundCounter"]
 
@@ -152,7 +153,11 @@ class RoundCounter:
 
     def _extended(self, memory: _Memory, lines: Sequence[bytes]) -> tuple[bytes, list[Record]]:
         """Returns the head after the lines, and their records, if they are one chain from the head that is known."""
-        head, records = memory.head, []
+        head = memory.head
+        records: list[Record] = []
+        last_round = 0
+        if not isinstance(lines, Sequence) or not all(isinstance(line, bytes) for line in lines):
+            raise InvalidParameterError("lines", type(lines).__name__, "a sequence of lines, each of them bytes")
         if head is None and not lines:
             raise RoundRefusedError("extension", "no line", "the ledger from its header on")
         for place, line in enumerate(lines, 1):
@@ -168,6 +173,12 @@ class RoundCounter:
                 raise RoundRefusedError("extension", offered, f"a line that follows {head.hex()}")
             if isinstance(record, Header) and record.scope != self._scope:
                 raise RoundRefusedError("scope", record.scope, self._scope)
+            if isinstance(record, Header) and records and not isinstance(records[-1], Close):
+                raise RoundRefusedError("extension", f"line {place}, another header", "one after a close only")
+            if isinstance(record, Reserve):
+                if record.round <= last_round:
+                    raise RoundRefusedError("extension", f"line {place}, round {record.round}", f"above {last_round}")
+                last_round = record.round
             head = line_hash(line)
             records.append(record)
         return (NO_HEAD if head is None else head), records
@@ -186,6 +197,8 @@ class RoundCounter:
             os.close(lock)
 
     def _load(self) -> _Memory:
+        if self._path.exists() and not self._path.is_file():
+            raise LedgerRefusedError("a counter", f"{self._path} is no regular file")
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
@@ -201,6 +214,10 @@ class RoundCounter:
             if fields[name] != expected:
                 reason = f"{self._path} counts for {name} {fields[name]!r}, not {expected!r}"
                 raise LedgerRefusedError("a counter", reason)
+        if fields["witnessed"] > fields["last_round"]:
+            raise LedgerRefusedError(
+                "a counter", f"{self._path} is damaged: it witnessed a round that it never accepted"
+            )
         return _Memory(fields["last_round"], fields["witnessed"], fields["head"])
 
     def _save(self, memory: _Memory) -> None:

@@ -60,7 +60,9 @@ class SampledCurve(ABC):
         if order not in self._known:
             total = float(np.logaddexp.reduce(self._log_terms(order, self._inner_moments(order))))
             unsampled = float(self._inner_moments(order)[-1])
-            self._known[order] = min(unsampled, float(np.logaddexp(0.0, total)))
+            sampled = float(np.logaddexp(0.0, total))
+            # Infinite terms may add up to no number, which is no bound.
+            self._known[order] = unsampled if math.isnan(sampled) else min(unsampled, sampled)
         return self._known[order]
 
     def _inner_moments(self, order: int) -> _Array:

@@ -232,16 +232,27 @@ def _quadrature(order: float, q: _Array, sigma: _Array, nodes: int) -> _Array:
     if not small.all():
         if order >= 2:
             large = (np.exp(weight + order * ratio) - order * np.exp(weight + ratio)) / a + unit
-        elif order > 1:
-            large = np.exp(weight + ratio) * (np.expm1(np.minimum(a * ratio, 700.0)) / a) - r * unit
         else:
-            large = np.exp(weight + ratio) * ratio - r * unit
+            # Where x > 700, r itself is cut off above, and is 1 + r as exactly as a float can tell.
+            linear = np.where(x > 700, np.exp(weight + ratio), r * unit)
+            large = np.exp(weight + ratio) * _grown(a, ratio) - linear
+            if a > 0:
+                # Where the power overflows, the whole term does not: the scale has it in it.
+                large = np.where(a * ratio > 700, np.exp(weight + order * ratio) / a - linear, large)
         value = np.where(small, value, large)
 
     with np.errstate(divide="ignore"):
         log_mean = np.log(value.sum(axis=1) * spacing[:, 0] / (math.sqrt(2 * math.pi) * sigma[:, 0])) + scale[:, 0]
     rdp: _Array = np.exp(log_mean) if a == 0 else np.logaddexp(0.0, log_mean + math.log(a)) / a
     return rdp
+
+
+def _grown(a: float, ratio: _Array) -> _Array:
+    """Returns (e^(a L) - 1) / a, which is L at a = 0; cut off where it overflows."""
+    if a == 0:
+        return ratio
+    grown: _Array = np.expm1(np.minimum(a * ratio, 700.0)) / a
+    return grown
 
 
 def _series(order: float, r: _Array) -> _Array:

@@ -100,7 +100,7 @@ class Server(RuleBasedStateMachine):
         self.ledger = Ledger.create(self.files[0], self.header, KEY)
         self.reserved: dict[int, int | None] = {}
         self.last = 0
-        self.heads = [self.ledger.head]
+        self.heads = [self.ledger.sign_head()]
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -155,7 +155,7 @@ class Server(RuleBasedStateMachine):
         self.ledger.close()
         self.files.append(Path(self.folder.name) / f"ledger-{len(self.files)}")
         self.ledger = Ledger.create(self.files[-1], self.header, KEY, predecessors=self.files[:-1])
-        self.heads.append(self.ledger.head)
+        self.heads.append(self.ledger.sign_head())
 
     @invariant()
     def the_audit_says_the_same(self) -> None:

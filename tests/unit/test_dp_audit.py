@@ -313,16 +313,33 @@ def test_a_signature_of_one_ledger_fits_no_other(tmp_path: Path):
 
 
 def test_records_removed_at_the_end_are_found_against_an_anchor_alone(tmp_path: Path):
-    """Signed or not: what is left is a whole ledger, of an earlier day."""
+    """What is left is a whole ledger of an earlier day, as long as a signed head is left."""
     path = tmp_path / "ledger"
-    head = a_ledger(path, rounds=3)
-    for left in range(1, 8):
+    with Ledger.create(path, HEADER, KEY) as ledger:
+        for number in (1, 2, 3):
+            ledger.reserve(a_round(number))
+            ledger.settle(number, 90)
+            head = ledger.sign_head()
+    for left in range(9, 3, -1):
         path.write_bytes(b"".join(lines_of(path)[:-1]))
         report = found(path, expected_key=KEY.public_key)
         assert report.verdict is Verdict.FINE, left
         report = found(path, expected_head=head)
         assert report.verdict is Verdict.BROKEN
-        assert faults(report) == [(8 - left, Fault.ANCHOR)]
+        assert faults(report) == [(left, Fault.ANCHOR)]
+    path.write_bytes(b"".join(lines_of(path)[:-1]))
+    assert faults(found(path, expected_key=KEY.public_key)) == [(1, Fault.SIGNATURE)]
+
+
+def test_a_key_in_the_header_is_no_signature(tmp_path: Path):
+    """Anybody can write somebody's public key into a header and records of his own below it."""
+    path = tmp_path / "ledger"
+    a_ledger(path, rounds=2)
+    path.write_bytes(b"".join(lines_of(path)[:-1]))
+    assert found(path).verdict is Verdict.FINE
+    report = found(path, expected_key=KEY.public_key)
+    assert report.verdict is Verdict.BROKEN
+    assert "nothing in file 1" in str(report.faults[0])
 
 
 def test_removal_after_a_signed_close_is_found_by_its_absence(tmp_path: Path):

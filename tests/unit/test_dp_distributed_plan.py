@@ -335,11 +335,9 @@ def test_a_sample_that_participants_know_does_not_amplify_against_them():
     assert planned(sampling="none") == plain
 
 
-def test_a_sample_that_nobody_knows_amplifies_against_all():
-    secret = Sampling(SampleKnownTo.NOBODY, population=400, sample=100)
-    found = planned(sampling=secret, epsilon=3.0, rounds=3)
-    assert found.amplified
-    assert found.participant_epsilon().value > found.epsilon().value
+def test_the_server_of_a_round_knows_who_is_in_it():
+    with pytest.raises(InvalidParameterError, match=r"sampling\.known_to"):
+        planned(sampling=Sampling(SampleKnownTo.NOBODY, population=400, sample=100), epsilon=3.0, rounds=3)
 
 
 @pytest.mark.parametrize(
@@ -349,8 +347,8 @@ def test_a_sample_that_nobody_knows_amplifies_against_all():
         ({"sampling": Sampling(SampleKnownTo.PARTICIPANTS, probability=Fraction(1, 100))}, "sampling"),
         ({"sampling": 0.01}, "sampling"),
         ({"sampling": "poisson"}, "sampling"),
-        ({"sampling": Sampling(SampleKnownTo.NOBODY, population=1000, sample=99)}, "sampling.sample"),
-        ({"sampling": Sampling(SampleKnownTo.NOBODY, population=50, sample=100)}, "sampling.sample"),
+        ({"sampling": Sampling(SampleKnownTo.PARTICIPANTS, population=1000, sample=99)}, "sampling.sample"),
+        ({"sampling": Sampling(SampleKnownTo.PARTICIPANTS, population=50, sample=100)}, "sampling.sample"),
         ({"sampling": Sampling(SampleKnownTo.NOBODY)}, "sampling.population"),
         ({"relation": Relation.ADD_REMOVE}, "relation"),
         ({"relation": "zero-out"}, "relation"),
@@ -502,6 +500,7 @@ def test_other_plans_have_other_digests(changes):
         ("squared_norm_bound", 2**97),
         ("local_variance", "0/1"),
         ("local_variance", "100000001/1"),
+        ("local_variance", f"1/{2**81}"),
         ("unit", "hospital"),
         ("vectors_per_client", 0),
         ("vectors_per_client", 2),
