@@ -18,16 +18,19 @@ alternating terms.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dp.binomials import log_binomials
+from dp.binomials import log_binomials, wide_log_binomials
 
 __all__ = ["largest_real_order", "poisson_gaussian_rdp"]
 
 _Array = npt.NDArray[np.float64]
+
+_Floats = npt.NDArray[np.floating[Any]]
+"""Of the machine's usual floats, or of its widest."""
 
 _TAIL: Final = 10.0
 """Quadrature ends so many standard deviations outside the means: e^-50 of the mass is beyond."""
@@ -49,6 +52,14 @@ _SERIES_BELOW: Final = 0.6
 
 _SERIES_TERMS: Final = 20
 """0.15^20 < 1e-16 (alpha near 1), and 0.6^20/20! is far below (alpha large)."""
+
+_NEVER_STEEP: Final = 64.0
+"""Up to here no curve turns steep where the logarithms are large, for sampling probabilities from 1e-8 on."""
+
+_LOST: Final = 3e-16
+"""Relative, of the largest logarithm: what a sum of the usual floats may be off by, absolutely."""
+
+_ALLOWED: Final = 3e-13
 
 _SMALLEST_SIGMA: Final = 1e-100
 """Below it 1/sigma^2 may overflow, and infinity is an upper bound."""
@@ -94,7 +105,18 @@ def largest_real_order(noise_multiplier: _Array) -> float:
 
 def _between(order: float, q: _Array, sigma: _Array) -> _Array:
     """Returns the divergences for 0 < q < 1."""
-    nodes = np.ceil((order + 2 * _TAIL * sigma) / _spacing(sigma))
+    rdp = _evaluated(order, q, sigma)
+    if order > _NEVER_STEEP:
+        # Where the curve turns steep, logarithms of up to 10^5 nearly cancel, and so do their last digits.
+        lost = _LOST * (0.5 * order * order) / (sigma * sigma)
+        poor = lost > _ALLOWED * np.maximum(1.0, (order - 1) * rdp)
+        if poor.any():
+            rdp[poor] = _evaluated(order, q[poor].astype(np.longdouble), sigma[poor].astype(np.longdouble))
+    return rdp
+
+
+def _evaluated(order: float, q: _Floats, sigma: _Floats) -> _Array:
+    nodes = np.ceil(_range(order, sigma) / _spacing(sigma)).astype(np.float64)
     if order > 1 and order == math.floor(order):
         summed = order < np.maximum(_WHOLE_SUM, _TERMS_PER_NODE * nodes)
         return _either(summed, lambda part: _integer_order(int(order), q[part], sigma[part]), order, q, sigma, nodes)
@@ -106,8 +128,8 @@ def _either(
     first: npt.NDArray[np.bool_],
     way: Callable[[npt.NDArray[np.bool_]], _Array],
     order: float,
-    q: _Array,
-    sigma: _Array,
+    q: _Floats,
+    sigma: _Floats,
     nodes: _Array,
 ) -> _Array:
     """Returns what `way` gives for the pairs that are `first`, and quadrature for all others."""
@@ -119,7 +141,7 @@ def _either(
     return rdp
 
 
-def _interpolated(order: float, q: _Array, sigma: _Array) -> _Array:
+def _interpolated(order: float, q: _Floats, sigma: _Floats) -> _Array:
     low = math.floor(order)
     above = _integer_order(low + 1, q, sigma)
     if low == 1:
@@ -133,14 +155,14 @@ def _interpolated(order: float, q: _Array, sigma: _Array) -> _Array:
 # --- Integer orders: sum over k >= 2 of C(alpha, k) q^k (1-q)^(alpha-k) (e^(k(k-1)/2sigma^2) - 1) ---
 
 
-def _integer_order(order: int, q: _Array, sigma: _Array) -> _Array:
+def _integer_order(order: int, q: _Floats, sigma: _Floats) -> _Array:
     odds, per_unit = np.log(q) - np.log1p(-q), 0.5 / (sigma * sigma)
     lengths = _terms(order, odds, per_unit)
     rdp = np.empty(q.shape)
     for length in np.unique(lengths):
         members = np.flatnonzero(lengths == length)
-        k = np.arange(2, length + 1, dtype=np.float64)
-        row = log_binomials(order)[2 : length + 1]
+        k = np.arange(2, length + 1, dtype=q.dtype)
+        row = (log_binomials(order) if q.dtype == np.float64 else wide_log_binomials(order))[2 : length + 1]
         for part in _parts(members, int(length)):
             exponent = (k * (k - 1)) * per_unit[part, None]
             # log(e^x - 1) = x + log(1 - e^-x), which does not overflow.
@@ -151,7 +173,7 @@ def _integer_order(order: int, q: _Array, sigma: _Array) -> _Array:
     return rdp
 
 
-def _terms(order: int, odds: _Array, per_unit: _Array) -> npt.NDArray[np.int64]:
+def _terms(order: int, odds: _Floats, per_unit: _Floats) -> npt.NDArray[np.int64]:
     """Returns how many terms each pair's sum needs: `order`, or fewer where the others are proved to be negligible.
 
     The terms are at most U(k) = k log(alpha q/(1-q)) - log k! + k(k-1)/2sigma^2, since C(alpha, k) <= alpha^k/k!. Its
@@ -177,20 +199,27 @@ def _terms(order: int, odds: _Array, per_unit: _Array) -> npt.NDArray[np.int64]:
     return lengths
 
 
-def _upper_log_term(k: int, slope: _Array, per_unit: _Array) -> _Array:
+def _upper_log_term(k: int, slope: _Floats, per_unit: _Floats) -> _Floats:
     return k * slope - math.lgamma(k + 1) + k * (k - 1) * per_unit
 
 
 # --- Real orders: trapezoid, which converges geometrically for an analytic integrand ---
 
 
-def _spacing(sigma: _Array) -> _Array:
+def _range(order: float, sigma: _Floats) -> _Floats:
+    # Where r is small its square matters, whose mean is 2.
+    reach: _Floats = max(order, 2.0) + 2 * _TAIL * sigma
+    return reach
+
+
+def _spacing(sigma: _Floats) -> _Floats:
     # The Gaussian factor wants spacing 0.6 sigma for an error of e^-55. The logarithm of 1 + r has its nearest
     # singularity pi sigma^2 off the real axis: spacing 0.5 sigma^2 leaves e^-39.
-    return np.minimum(0.6 * sigma, 0.5 * sigma * sigma)
+    spacing: _Floats = np.minimum(0.6 * sigma, 0.5 * sigma * sigma)
+    return spacing
 
 
-def _real_order(order: float, q: _Array, sigma: _Array, nodes: _Array) -> _Array:
+def _real_order(order: float, q: _Floats, sigma: _Floats, nodes: _Array) -> _Array:
     rdp = np.empty(q.shape)
     # Pairs that need about equally many nodes are worked on together.
     by_need = np.argsort(nodes, kind="stable")
@@ -206,14 +235,14 @@ def _real_order(order: float, q: _Array, sigma: _Array, nodes: _Array) -> _Array
     return rdp
 
 
-def _quadrature(order: float, q: _Array, sigma: _Array, nodes: int) -> _Array:
+def _quadrature(order: float, q: _Floats, sigma: _Floats, nodes: int) -> _Floats:
     """Returns the divergences of one chunk; q and sigma have shape (n, 1).
 
     With a = alpha - 1, L = log(1 + r) and w the log density, the sum is of ((1 + r)^alpha - 1 - alpha r) e^w / a,
     scaled by e^-s so that its largest term is about 1. The division by a makes alpha = 1 an order like any other.
     """
     a = order - 1
-    spacing = (order + 2 * _TAIL * sigma) / nodes
+    spacing = _range(order, sigma) / nodes
     z = spacing * np.arange(nodes + 1) - _TAIL * sigma
     x = (z - 0.5) / (sigma * sigma)
     r = q * np.expm1(np.minimum(x, 700.0))
@@ -243,19 +272,19 @@ def _quadrature(order: float, q: _Array, sigma: _Array, nodes: int) -> _Array:
 
     with np.errstate(divide="ignore"):
         log_mean = np.log(value.sum(axis=1) * spacing[:, 0] / (math.sqrt(2 * math.pi) * sigma[:, 0])) + scale[:, 0]
-    rdp: _Array = np.exp(log_mean) if a == 0 else np.logaddexp(0.0, log_mean + math.log(a)) / a
+    rdp: _Floats = np.exp(log_mean) if a == 0 else np.logaddexp(0.0, log_mean + math.log(a)) / a
     return rdp
 
 
-def _grown(a: float, ratio: _Array) -> _Array:
+def _grown(a: float, ratio: _Floats) -> _Floats:
     """Returns (e^(a L) - 1) / a, which is L at a = 0; cut off where it overflows."""
     if a == 0:
         return ratio
-    grown: _Array = np.expm1(np.minimum(a * ratio, 700.0)) / a
+    grown: _Floats = np.expm1(np.minimum(a * ratio, 700.0)) / a
     return grown
 
 
-def _series(order: float, r: _Array) -> _Array:
+def _series(order: float, r: _Floats) -> _Floats:
     """Returns 2/(alpha (alpha-1) r^2) times sum over k >= 2 of C(alpha, k) r^k, by Horner's rule."""
     total = np.ones_like(r)
     for k in range(_SERIES_TERMS + 1, 1, -1):
