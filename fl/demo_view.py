@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fl.demo import DemoReport, DemoSettings, RoundReport, stage_counts
+from fl.demo_private import LEDGER
+from fl.demo_report import DemoReport, PrivateOutcome, RoundReport, stage_counts
+from fl.demo_sentences import private_sentences, secure_sentences
+from fl.demo_settings import DemoSettings
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -31,13 +36,22 @@ def live(settings: DemoSettings) -> Iterator[Callable[[RoundReport], None]]:
                 if one.exact is None
                 else f"{one.survivors} survivors, secure accuracy {one.accuracy_secure:.3f}"
             )
+            if one.private is not None:
+                news += (
+                    f", private {one.private.accuracy:.3f}" if one.private.lost_at is None else ", private round lost"
+                )
             bar.update(task, advance=1, news=news)
 
         yield advance
 
 
-def show(report: DemoReport) -> None:
-    """Prints the outcome."""
+def show(report: DemoReport, ledger_folder: Path | None = None) -> None:
+    """Prints the outcome.
+
+    Args:
+        report: of the demo.
+        ledger_folder: where the private run's ledger was kept, if it was.
+    """
     console = Console()
     settings = report.settings
     released = [one for one in report.rounds if one.exact is not None]
@@ -45,28 +59,45 @@ def show(report: DemoReport) -> None:
         f"\n[bold]{settings.clients} clients, threshold {report.threshold}, {settings.adversary.name}, "
         f"d = {report.vector_length}, modulus 2^{settings.modulus_bits}, dropout {settings.dropout:g}[/bold]"
     )
-    table = Table("accuracy on the test set", "last round", "by round")
-    for name in ("central", "plain", "secure"):
-        values = [float(getattr(one, f"accuracy_{name}")) for one in report.rounds]
-        label = {"central": "central", "plain": "FedAvg, plain", "secure": "FedAvg, secure"}[name]
-        table.add_row(label, f"{values[-1]:.3f}", _sparkline(values))
-    console.print(table)
+    console.print(_accuracies(report))
     if released:
         console.print(_stages(report))
         console.print(_costs(report, released))
-    verdict = (
-        f"[bold green]every one of {len(released)} released sums was bit-exact to the plain sum over its survivors"
-        if report.exact
-        else "[bold red]NO SUM WAS RELEASED"
-        if not released
-        else "[bold red]A RELEASED SUM WAS NOT EXACT"
-    )
-    console.print(verdict)
+    style = "[bold green]" if report.exact else "[bold red]"
+    for sentence in secure_sentences(report):
+        console.print(f"{style}{sentence}", soft_wrap=True)
     if report.lost_rounds:
-        console.print(
-            f"{report.lost_rounds} of {settings.rounds} rounds were lost: fewer than {report.threshold + 1} clients "
-            "were left. Lower --dropout or invite more --clients."
-        )
+        console.print("Lower --dropout or invite more --clients.")
+    if report.private is not None:
+        _show_private(console, report, report.private, ledger_folder)
+
+
+def _accuracies(report: DemoReport) -> Table:
+    rounds = report.rounds
+    rows = {
+        "central": [one.accuracy_central for one in rounds],
+        "FedAvg, plain": [one.accuracy_plain for one in rounds],
+        "FedAvg, secure": [one.accuracy_secure for one in rounds],
+    }
+    if report.private is not None:
+        budget = f"epsilon {report.settings.epsilon:g}"
+        rows[f"private, {budget}"] = [one.accuracy for one in report.private_rounds]
+        rows[f"trusted server, {budget}"] = [one.accuracy_trusted for one in report.private_rounds]
+    table = Table("accuracy on the test set", "last round", "by round")
+    for label, values in rows.items():
+        table.add_row(label, f"{values[-1]:.3f}", _sparkline(values))
+    return table
+
+
+def _show_private(console: Console, report: DemoReport, private: PrivateOutcome, folder: Path | None) -> None:
+    style = "" if private.sound else "[bold red]"
+    for sentence in private_sentences(report):
+        console.print(f"{style}{sentence}", soft_wrap=True)
+    if folder is None:
+        console.print("The ledger was temporary; --ledger FOLDER keeps it, for an audit of your own.")
+        return
+    head = "" if private.anchor is None else f" --expect-head {private.anchor.hex()}"
+    console.print(f"secagg audit {escape(str(folder / LEDGER))}{head}", soft_wrap=True)
 
 
 def _stages(report: DemoReport) -> Table:
@@ -83,7 +114,14 @@ def _costs(report: DemoReport, released: list[RoundReport]) -> Table:
     table = Table("cost of a round", "")
     table.add_row("bytes up per client", f"{up:,.0f} = {up / plain:.2f} x 4d")
     table.add_row("bytes down per client, model aside", f"{down:,.0f} = {down / plain:.2f} x 4d")
+    private = [one for one in report.private_rounds if one.lost_at is None]
+    if private:
+        for name in ("up", "down"):
+            mean = sum(float(getattr(one, f"bytes_{name}")) for one in private) / len(private)
+            table.add_row(f"bytes {name} per client, private run", f"{mean:,.0f} = {mean / plain:.2f} x 4d")
     table.add_row("seconds in protocol, everyone", _mean_s([one.protocol_s for one in report.rounds]))
+    if report.private_rounds:
+        table.add_row("seconds of the private run", _mean_s([one.protocol_s for one in report.private_rounds]))
     table.add_row("seconds in training, everyone", _mean_s([one.training_s for one in report.rounds]))
     return table
 

@@ -1,0 +1,241 @@
+"""The journal of a run: one line before a round begins, on the disk before any client hears of it, and one after.
+
+It is what decides which round comes next. Rounds are 1, 2, 3, … without a gap, each begun once; each is done before the
+next begins, and is marked lost if a crash took its result. So a reader sees all that happened, and a run that is
+resumed never begins a round a second time.
+
+JSON lines, in a strict form. A crash can leave a part of a line at the end, which nobody relied on; the next line takes
+its place. Any other damage is refused.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from secagg.errors import InvalidStateError
+
+__all__ = ["Begun", "Done", "Journal", "JournalLine", "Outcome", "RoundRecord", "Started"]
+
+Outcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
+"""What came of a round: a step of the model; a sum that is none, as too few were left; a sum that has no mean, as the
+noise outweighs the weights; or a result that a crash took. All count."""
+
+_VERSION: Final = 1
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
+    at: str
+
+
+class Started(_Line, frozen=True, tag="run"):
+    """The first line.
+
+    Attributes:
+        version: of the journal.
+        run: 32 hexadecimal digits, drawn when the run began.
+        plan: the plan's digest, in hexadecimal.
+        clients: the ids of all clients.
+        at: when, in UTC.
+    """
+
+    version: int
+    run: str
+    plan: str
+    clients: tuple[int, ...]
+
+
+class Begun(_Line, frozen=True, tag="begun"):
+    """A round is about to begin.
+
+    Attributes:
+        round: its number.
+        at: when, in UTC.
+    """
+
+    round: int
+
+
+class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of a round when it is over.
+
+    Attributes:
+        round: its number.
+        outcome: what came of it.
+        detail: more about it, in words; empty where there is no more.
+        invited: how many clients were invited.
+        survivors: how many are in the sum; None if there is none.
+        clip: the round's clip norm.
+        side_values: the (noisy) sums of the side values, by name.
+        epsilon: spent by then, of the whole ledger; None in a plain run.
+        bytes_up: sent by a client, on average; None if there is no sum.
+        bytes_down: received by a client, on average, the model aside; None if there is no sum.
+        protocol_s: seconds in the protocol, all clients and the server.
+    """
+
+    round: int
+    outcome: Outcome
+    detail: str = ""
+    invited: int
+    survivors: int | None = None
+    clip: float
+    side_values: dict[str, float] = msgspec.field(default_factory=dict)
+    epsilon: float | None = None
+    bytes_up: float | None = None
+    bytes_down: float | None = None
+    protocol_s: float = 0.0
+
+
+class Done(_Line, frozen=True, tag="done"):
+    """A round is over, and in the checkpoint.
+
+    Attributes:
+        record: what is known of it.
+        metrics: the study's own figures of the model after it.
+        at: when, in UTC.
+    """
+
+    record: RoundRecord
+    metrics: dict[str, float | None]
+
+
+JournalLine: TypeAlias = Started | Begun | Done
+
+_decoder = msgspec.json.Decoder(JournalLine)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    started: Started
+    done: tuple[Done, ...]
+    begun: int
+    end: int
+
+
+class Journal:
+    """The journal's file.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InvalidStateError: it is damaged.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        content = _read(path)
+        self.started = content.started
+        self._done = list(content.done)
+        self._begun = content.begun
+        self._end = content.end
+
+    @classmethod
+    def create(cls, path: Path, run: bytes, plan_digest: bytes, clients: tuple[int, ...]) -> None:
+        """Writes the journal of a new run.
+
+        Args:
+            path: of the file, which must not exist.
+            run: 16 bytes, fresh.
+            plan_digest: of the plan.
+            clients: the ids.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        line = Started(version=_VERSION, run=run.hex(), plan=plan_digest.hex(), clients=clients, at=_now())
+        with path.open("xb") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @property
+    def begun(self) -> int:
+        """The last round that was begun, 0 before the first."""
+        return self._begun
+
+    @property
+    def finished(self) -> int:
+        """The last round that is over: `begun`, or the one before."""
+        return len(self._done)
+
+    @property
+    def done(self) -> tuple[Done, ...]:
+        """All rounds that are over, in order."""
+        return tuple(self._done)
+
+    def begin(self, round_number: int) -> None:
+        """Says that a round begins; on the disk when this returns.
+
+        Raises:
+            InvalidStateError: it is not the next one, or the one before is not over.
+            OSError: the disk refused; whether the round counts as begun shows when the journal is read again.
+        """
+        if self._begun != len(self._done) or round_number != self._begun + 1:
+            raise InvalidStateError(f"{self._path}: round {round_number} does not follow round {self._begun}")
+        self._append(Begun(round=round_number, at=_now()))
+        self._begun = round_number
+
+    def finish(self, record: RoundRecord, metrics: dict[str, float | None]) -> Done:
+        """Says that the round that was begun is over, and in the checkpoint.
+
+        Raises:
+            InvalidStateError: it is not the round that was begun.
+            OSError: the disk refused.
+        """
+        if record.round != self._begun or record.round != len(self._done) + 1:
+            raise InvalidStateError(f"{self._path}: round {record.round} is not the one that was begun")
+        done = Done(record=record, metrics=metrics, at=_now())
+        self._append(done)
+        self._done.append(done)
+        return done
+
+    def _append(self, line: Begun | Done) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        with self._path.open("r+b") as file:
+            # What a crash left of a line.
+            file.truncate(self._end)
+            file.seek(self._end)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._end += len(data)
+
+
+def _read(path: Path) -> _Content:
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    started: Started | None = None
+    done: list[Done] = []
+    begun = 0
+    for number, text in enumerate(data[:end].splitlines(keepends=True), 1):
+        try:
+            line = _decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _damaged(path, number, "is damaged") from None
+        if msgspec.json.encode(line) + b"\n" != text:
+            raise _damaged(path, number, "is not in the form that it was written in")
+        match line:
+            case Started() if started is None and number == 1 and line.version == _VERSION:
+                started = line
+            case Begun(round=following) if started is not None and following == begun + 1 == len(done) + 1:
+                begun = following
+            case Done(record=record) if started is not None and record.round == begun == len(done) + 1:
+                done.append(line)
+            case _:
+                raise _damaged(path, number, "does not follow the one before, or is of another version")
+    if started is None:
+        raise InvalidStateError(f"{path}: it has no first line")
+    return _Content(started, tuple(done), begun, end)
+
+
+def _damaged(path: Path, number: int, what: str) -> InvalidStateError:
+    return InvalidStateError(f"{path}: line {number} {what}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
