@@ -7,9 +7,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PEER_VENVS := .venv-peers
 PEERS := flower tenseal declearn
+ACCOUNTANTS := opacus dp-accounting
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench utility scaling bench-compare vectors fuzz clean
+.PHONY: demo test check bench utility scaling bench-compare bench-accountants vectors fuzz clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/secagg demo
@@ -38,6 +39,10 @@ scaling: $(VENV)/.installed-dev
 # make bench-compare COMPARE=--quick
 bench-compare: $(VENV)/.installed-dev $(PEERS:%=$(PEER_VENVS)/%/.installed)
 	$(RUN) benchmarks.compare.run --json benchmarks/results/compare.json $(COMPARE)
+
+# make bench-accountants ACCOUNTING=--quick
+bench-accountants: $(VENV)/.installed-dev $(ACCOUNTANTS:%=$(PEER_VENVS)/%/.installed)
+	$(RUN) benchmarks.compare.accountants.run --json benchmarks/results/accountants.json $(ACCOUNTING)
 
 vectors: $(VENV)/.installed-dev
 	$(RUN) tests.vectors.make

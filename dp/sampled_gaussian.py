@@ -18,19 +18,17 @@ alternating terms.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dp.binomials import log_binomials, wide_log_binomials
+from dp.binomials import log_binomials
+from dp.turning_order import turning_order
 
 __all__ = ["largest_real_order", "poisson_gaussian_rdp"]
 
 _Array = npt.NDArray[np.float64]
-
-_Floats = npt.NDArray[np.floating[Any]]
-"""Of the machine's usual floats, or of its widest."""
 
 _TAIL: Final = 10.0
 """Quadrature ends so many standard deviations outside the means: e^-50 of the mass is beyond."""
@@ -50,16 +48,14 @@ _CHUNK: Final = 2**15
 _SERIES_BELOW: Final = 0.6
 """|r| max(alpha, 4) up to here is summed as a series, above as a difference that loses one digit at most."""
 
+_MENDED_FROM: Final = 1500.0
+"""alpha log(1/q) up to here may cancel in an exponent: that leaves an error of 3e-13."""
+
+_APART_FROM: Final = 50.0
+"""alpha log(1 + r) from which on (1 + r)^alpha, at least e^50, outweighs alpha (1 + r) in every digit."""
+
 _SERIES_TERMS: Final = 20
 """0.15^20 < 1e-16 (alpha near 1), and 0.6^20/20! is far below (alpha large)."""
-
-_NEVER_STEEP: Final = 64.0
-"""Up to here no curve turns steep where the logarithms are large, for sampling probabilities from 1e-8 on."""
-
-_LOST: Final = 3e-16
-"""Relative, of the largest logarithm: what a sum of the usual floats may be off by, absolutely."""
-
-_ALLOWED: Final = 3e-13
 
 _SMALLEST_SIGMA: Final = 1e-100
 """Below it 1/sigma^2 may overflow, and infinity is an upper bound."""
@@ -105,18 +101,7 @@ def largest_real_order(noise_multiplier: _Array) -> float:
 
 def _between(order: float, q: _Array, sigma: _Array) -> _Array:
     """Returns the divergences for 0 < q < 1."""
-    rdp = _evaluated(order, q, sigma)
-    if order > _NEVER_STEEP:
-        # Where the curve turns steep, logarithms of up to 10^5 nearly cancel, and so do their last digits.
-        lost = _LOST * (0.5 * order * order) / (sigma * sigma)
-        poor = lost > _ALLOWED * np.maximum(1.0, (order - 1) * rdp)
-        if poor.any():
-            rdp[poor] = _evaluated(order, q[poor].astype(np.longdouble), sigma[poor].astype(np.longdouble))
-    return rdp
-
-
-def _evaluated(order: float, q: _Floats, sigma: _Floats) -> _Array:
-    nodes = np.ceil(_range(order, sigma) / _spacing(sigma)).astype(np.float64)
+    nodes = np.ceil((max(order, 2.0) + 2 * _TAIL * sigma) / _spacing(sigma))
     if order > 1 and order == math.floor(order):
         summed = order < np.maximum(_WHOLE_SUM, _TERMS_PER_NODE * nodes)
         return _either(summed, lambda part: _integer_order(int(order), q[part], sigma[part]), order, q, sigma, nodes)
@@ -128,8 +113,8 @@ def _either(
     first: npt.NDArray[np.bool_],
     way: Callable[[npt.NDArray[np.bool_]], _Array],
     order: float,
-    q: _Floats,
-    sigma: _Floats,
+    q: _Array,
+    sigma: _Array,
     nodes: _Array,
 ) -> _Array:
     """Returns what `way` gives for the pairs that are `first`, and quadrature for all others."""
@@ -141,7 +126,7 @@ def _either(
     return rdp
 
 
-def _interpolated(order: float, q: _Floats, sigma: _Floats) -> _Array:
+def _interpolated(order: float, q: _Array, sigma: _Array) -> _Array:
     low = math.floor(order)
     above = _integer_order(low + 1, q, sigma)
     if low == 1:
@@ -155,25 +140,27 @@ def _interpolated(order: float, q: _Floats, sigma: _Floats) -> _Array:
 # --- Integer orders: sum over k >= 2 of C(alpha, k) q^k (1-q)^(alpha-k) (e^(k(k-1)/2sigma^2) - 1) ---
 
 
-def _integer_order(order: int, q: _Floats, sigma: _Floats) -> _Array:
+def _integer_order(order: int, q: _Array, sigma: _Array) -> _Array:
     odds, per_unit = np.log(q) - np.log1p(-q), 0.5 / (sigma * sigma)
     lengths = _terms(order, odds, per_unit)
+    turn, turn_rest = turning_order(q, sigma)
     rdp = np.empty(q.shape)
     for length in np.unique(lengths):
         members = np.flatnonzero(lengths == length)
-        k = np.arange(2, length + 1, dtype=q.dtype)
-        row = (log_binomials(order) if q.dtype == np.float64 else wide_log_binomials(order))[2 : length + 1]
+        k = np.arange(2, length + 1, dtype=np.float64)
+        row = log_binomials(order)[2 : length + 1]
         for part in _parts(members, int(length)):
-            exponent = (k * (k - 1)) * per_unit[part, None]
-            # log(e^x - 1) = x + log(1 - e^-x), which does not overflow.
-            terms = row + k * odds[part, None] + (exponent + np.log(-np.expm1(-exponent)))
+            unit = k * per_unit[part, None]
+            # log(e^x - 1) = x + log(1 - e^-x), which does not overflow; and x + k log(q/(1-q)) without cancellation.
+            missing = np.log(-np.expm1((1 - k) * unit))
+            terms = unit * (((k - 1) - turn[part, None]) - turn_rest[part, None]) + (row + missing)
             scale = terms.max(axis=1)
             total = np.log(np.exp(terms - scale[:, None]).sum(axis=1)) + scale + order * np.log1p(-q[part])
             rdp[part] = np.logaddexp(0.0, total) / (order - 1)
     return rdp
 
 
-def _terms(order: int, odds: _Floats, per_unit: _Floats) -> npt.NDArray[np.int64]:
+def _terms(order: int, odds: _Array, per_unit: _Array) -> npt.NDArray[np.int64]:
     """Returns how many terms each pair's sum needs: `order`, or fewer where the others are proved to be negligible.
 
     The terms are at most U(k) = k log(alpha q/(1-q)) - log k! + k(k-1)/2sigma^2, since C(alpha, k) <= alpha^k/k!. Its
@@ -199,27 +186,20 @@ def _terms(order: int, odds: _Floats, per_unit: _Floats) -> npt.NDArray[np.int64
     return lengths
 
 
-def _upper_log_term(k: int, slope: _Floats, per_unit: _Floats) -> _Floats:
+def _upper_log_term(k: int, slope: _Array, per_unit: _Array) -> _Array:
     return k * slope - math.lgamma(k + 1) + k * (k - 1) * per_unit
 
 
 # --- Real orders: trapezoid, which converges geometrically for an analytic integrand ---
 
 
-def _range(order: float, sigma: _Floats) -> _Floats:
-    # Where r is small its square matters, whose mean is 2.
-    reach: _Floats = max(order, 2.0) + 2 * _TAIL * sigma
-    return reach
-
-
-def _spacing(sigma: _Floats) -> _Floats:
+def _spacing(sigma: _Array) -> _Array:
     # The Gaussian factor wants spacing 0.6 sigma for an error of e^-55. The logarithm of 1 + r has its nearest
     # singularity pi sigma^2 off the real axis: spacing 0.5 sigma^2 leaves e^-39.
-    spacing: _Floats = np.minimum(0.6 * sigma, 0.5 * sigma * sigma)
-    return spacing
+    return np.minimum(0.6 * sigma, 0.5 * sigma * sigma)
 
 
-def _real_order(order: float, q: _Floats, sigma: _Floats, nodes: _Array) -> _Array:
+def _real_order(order: float, q: _Array, sigma: _Array, nodes: _Array) -> _Array:
     rdp = np.empty(q.shape)
     # Pairs that need about equally many nodes are worked on together.
     by_need = np.argsort(nodes, kind="stable")
@@ -235,14 +215,15 @@ def _real_order(order: float, q: _Floats, sigma: _Floats, nodes: _Array) -> _Arr
     return rdp
 
 
-def _quadrature(order: float, q: _Floats, sigma: _Floats, nodes: int) -> _Floats:
+def _quadrature(order: float, q: _Array, sigma: _Array, nodes: int) -> _Array:
     """Returns the divergences of one chunk; q and sigma have shape (n, 1).
 
     With a = alpha - 1, L = log(1 + r) and w the log density, the sum is of ((1 + r)^alpha - 1 - alpha r) e^w / a,
     scaled by e^-s so that its largest term is about 1. The division by a makes alpha = 1 an order like any other.
     """
     a = order - 1
-    spacing = _range(order, sigma) / nodes
+    # The mass is around z = alpha, and that of r^2, to which the integrand is proportional for tiny q, around z = 2.
+    spacing = (max(order, 2.0) + 2 * _TAIL * sigma) / nodes
     z = spacing * np.arange(nodes + 1) - _TAIL * sigma
     x = (z - 0.5) / (sigma * sigma)
     r = q * np.expm1(np.minimum(x, 700.0))
@@ -251,7 +232,10 @@ def _quadrature(order: float, q: _Floats, sigma: _Floats, nodes: int) -> _Floats
         # Where e^x would overflow, r is q e^x as exactly as a float can tell.
         ratio = np.where(x > 700, np.maximum(ratio, np.log(q) + x), ratio)
     density = -0.5 * (z / sigma) ** 2
-    scale = np.max(density + order * np.maximum(ratio, 0.0), axis=1, keepdims=True)
+    exponent = density + order * ratio
+    if order * -math.log(float(q.min())) > _MENDED_FROM:
+        _mend_steep(exponent, order, q, sigma, z)
+    scale = np.maximum(exponent.max(axis=1, keepdims=True), density.max(axis=1, keepdims=True))
     weight = density - scale
     unit = np.exp(weight)
 
@@ -259,32 +243,53 @@ def _quadrature(order: float, q: _Floats, sigma: _Floats, nodes: int) -> _Floats
     near = np.where(small, r, 0.0)
     value = (0.5 * order) * near * near * _series(order, near) * unit
     if not small.all():
-        if order >= 2:
-            large = (np.exp(weight + order * ratio) - order * np.exp(weight + ratio)) / a + unit
+        if order > _WHOLE_SUM:
+            # The terms may add up to 1/alpha of each, where no digits can be spared.
+            power = order * ratio
+            close = (np.expm1(np.minimum(power, _APART_FROM)) - order * np.minimum(r, 2.0)) * unit
+            large = np.where(power > _APART_FROM, np.exp(exponent - scale), close) / a
+        elif order >= 2:
+            large = (np.exp(exponent - scale) - order * np.exp(weight + ratio)) / a + unit
         else:
             # Where x > 700, r itself is cut off above, and is 1 + r as exactly as a float can tell.
             linear = np.where(x > 700, np.exp(weight + ratio), r * unit)
             large = np.exp(weight + ratio) * _grown(a, ratio) - linear
             if a > 0:
                 # Where the power overflows, the whole term does not: the scale has it in it.
-                large = np.where(a * ratio > 700, np.exp(weight + order * ratio) / a - linear, large)
+                large = np.where(a * ratio > 700, np.exp(exponent - scale) / a - linear, large)
         value = np.where(small, value, large)
 
     with np.errstate(divide="ignore"):
         log_mean = np.log(value.sum(axis=1) * spacing[:, 0] / (math.sqrt(2 * math.pi) * sigma[:, 0])) + scale[:, 0]
-    rdp: _Floats = np.exp(log_mean) if a == 0 else np.logaddexp(0.0, log_mean + math.log(a)) / a
+    rdp: _Array = np.exp(log_mean) if a == 0 else np.logaddexp(0.0, log_mean + math.log(a)) / a
     return rdp
 
 
-def _grown(a: float, ratio: _Floats) -> _Floats:
+def _grown(a: float, ratio: _Array) -> _Array:
     """Returns (e^(a L) - 1) / a, which is L at a = 0; cut off where it overflows."""
     if a == 0:
         return ratio
-    grown: _Floats = np.expm1(np.minimum(a * ratio, 700.0)) / a
+    grown: _Array = np.expm1(np.minimum(a * ratio, 700.0)) / a
     return grown
 
 
-def _series(order: float, r: _Floats) -> _Floats:
+def _mend_steep(exponent: _Array, order: float, q: _Array, sigma: _Array, z: _Array) -> None:
+    """Writes -z^2/2sigma^2 + alpha L into `exponent` where q e^x is above 1 - q and the two may be 10^5 each.
+
+    There L is log(1-q) + y + log1p(e^-y), y = (2z - 1 - t)/2sigma^2 with t the turning order, so that the exponent is
+    alpha (alpha-1-t)/2sigma^2 less (z-alpha)^2/2sigma^2 and what is no longer large.
+    """
+    turn, turn_rest = turning_order(q, sigma)
+    per_unit = 0.5 / (sigma * sigma)
+    first = int(np.argmax((2 * z > 1 + turn).any(axis=0)))
+    z, exponent = z[:, first:], exponent[:, first:]
+    y = (2 * z - 1 - turn) * per_unit
+    at_order = order * ((order - 1 - turn) - turn_rest) * per_unit
+    rest = order * (np.log1p(np.exp(-np.abs(y))) + np.log1p(-q))
+    np.copyto(exponent, at_order - (z - order) ** 2 * per_unit + rest, where=y > 0)
+
+
+def _series(order: float, r: _Array) -> _Array:
     """Returns 2/(alpha (alpha-1) r^2) times sum over k >= 2 of C(alpha, k) r^k, by Horner's rule."""
     total = np.ones_like(r)
     for k in range(_SERIES_TERMS + 1, 1, -1):

@@ -57,8 +57,8 @@ def gaussian_without_replacement_rdp(order: float, fraction: _Array, noise_multi
         The bounds, shape (n,), never above alpha/2sigma^2.
 
     Guarantees:
-        Upper bounds; the integral above is evaluated with a relative error below 1e-12 for fractions from 1e-8 and
-        sigma from 0.3 to 50.
+        Upper bounds; the integral above is evaluated with a relative error below 1e-12 for fractions from 1e-8, sigma
+        from 0.3 to 50 and orders to 1000; at 10**4, where the curve turns steep, below 3e-11.
 
     Cost:
         About 0.1 ms for one pair.

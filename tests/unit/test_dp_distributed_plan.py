@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import mpmath as mp
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from dp.accountant import Method, RdpAccountant
@@ -153,18 +153,23 @@ def test_the_dropout_figures():
 )
 def test_epsilon_never_rises_with_the_survivors(mechanism, epsilon, rounds, dimension, clients, data):
     least = data.draw(st.integers(1, clients))
-    found = planned(
-        mechanism=mechanism,
-        epsilon=epsilon,
-        rounds=rounds,
-        dimension=dimension,
-        clients=clients,
-        min_survivors=least,
-        colluders=data.draw(st.integers(0, least - 1)),
-        modulus_bits=data.draw(st.sampled_from([24, 40])),
-    )
+    asked = {
+        "mechanism": mechanism,
+        "epsilon": epsilon,
+        "rounds": rounds,
+        "dimension": dimension,
+        "clients": clients,
+        "min_survivors": least,
+        "colluders": data.draw(st.integers(0, least - 1)),
+        "modulus_bits": data.draw(st.sampled_from([24, 40])),
+    }
+    try:
+        found = planned(**asked)
+    except InfeasiblePlanError:
+        reject()
     values = [found.epsilon(survivors).value for survivors in range(found.colluders + 1, clients + 1)]
-    assert all(more <= fewer for fewer, more in pairwise(values))
+    # Rounded up by 1e-12 of the divergence, each on its own.
+    assert all(more <= fewer * (1 + 1e-11) for fewer, more in pairwise(values))
     assert found.epsilon() == found.epsilon(least)
     assert values[least - found.colluders - 1] == float(found.promised_epsilon)
 
