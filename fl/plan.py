@@ -18,13 +18,17 @@ from fractions import Fraction
 from typing import Final
 
 from dp.adaptive_clipping import AdaptiveClipping
+from dp.distributed import WRAP_PROBABILITY
 from dp.distributed_plan import DistributedPlan
-from dp.ledger_records import Header, Reserve
+from dp.errors import InvalidParameterError
+from dp.ledger_records import NO_HEAD, Header, Reserve, encode
+from dp.modulus import bit_wrap_probability, sum_variance, wrap_probability
 from dp.relation import Unit
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.schema import ArraySchema
 from fl.side_values import SideValue, joint_factor
 from secagg.errors import ClientId, PolicyViolationError
+from secagg.errors import InvalidParameterError as SessionParameterError
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
 
@@ -38,6 +42,9 @@ MAX_WEIGHT: Final = 2**53
 _SCHEMA: Final = "private-plan/1"
 _LABEL: Final = b"fl private round 1"
 _ROUND: Final = struct.Struct("<32s32sd")
+
+_SLACK: Final = 1 + 2.0**-40
+"""By so much a figure of another computer may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ class PrivatePlan:
     small_consortium: bool = False
 
     def __post_init__(self) -> None:
+        _check_vector(self)
         _check_noise(self)
         _check_session(self)
 
@@ -285,10 +293,9 @@ class PrivatePlan:
         """
         try:
             plan = _read(json.loads(text), schema)
-            plan.noise.verify()
-        except PlanMismatchError:
+        except (PlanMismatchError, UnsafePlanError):
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
             raise PlanMismatchError(
                 "text", f"{type(error).__name__}: {str(error)[:200]}", "a plan as to_json"
             ) from error
@@ -389,9 +396,25 @@ def _fraction(colluders: int, clients: int) -> float:
 
 
 def _check_noise(plan: PrivatePlan) -> None:
+    """Checks that a ledger can count the rounds, that the promise follows from the noise, and that no sum wraps."""
     noise = plan.noise
-    if not isinstance(plan.scope, str) or not plan.scope:
-        raise UnsafePlanError("scope", plan.scope, "a budget without a name cannot be counted")
+    try:
+        encode(plan.header(), NO_HEAD)
+        noise.verify()
+    except InvalidParameterError as error:
+        raise UnsafePlanError(error.parameter, error.offered, f"it must be {error.allowed}") from error
+    dimension, variance = noise.padded_dimension, float(noise.local_variance)
+    spread = sum_variance(noise.scaled_clip, dimension, noise.clients, variance, noise.vectors_per_client)
+    wraps = wrap_probability(noise.modulus_bits, dimension, spread)
+    if noise.clip_bit_variance is not None:
+        wraps = max(wraps, bit_wrap_probability(noise.modulus_bits, noise.clients, float(noise.clip_bit_variance)))
+    if wraps > WRAP_PROBABILITY * _SLACK:
+        why = f"the sum of a round would wrap with probability {wraps:.2g}, above {WRAP_PROBABILITY:g}"
+        raise UnsafePlanError("modulus_bits", noise.modulus_bits, why)
+
+
+def _check_vector(plan: PrivatePlan) -> None:
+    noise = plan.noise
     if type(plan.weight_cap) is not int or not 1 <= plan.weight_cap <= MAX_WEIGHT:
         why = "weights need a public cap, an int from 1 to 2**53: without one nothing bounds what a client changes"
         raise UnsafePlanError("weight_cap", plan.weight_cap, why)
@@ -430,9 +453,15 @@ def _check_session(plan: PrivatePlan) -> None:
     if params.round_number != 0 or params.application:
         raise UnsafePlanError("session", "a round's", "a plan has the parameters that its rounds have in common")
     key = {0: bytes(32)} if params.adversary is AdversaryModel.ACTIVE else {}
-    policy = _policy(plan, params, key)
     try:
+        policy = _policy(plan, params, key)
         policy.check(params)
     except PolicyViolationError as error:
         why = f"no client would take part; it accepts {error.accepted}"
         raise UnsafePlanError(error.rule, error.offered, why) from error
+    except SessionParameterError as error:
+        raise UnsafePlanError(error.parameter, error.offered, f"it must be {error.allowed}") from error
+    required = policy.required_survivors(params)
+    if required > params.min_survivors:
+        why = f"no client would help to release the sum; it insists on {required}, for the honest ones among them"
+        raise UnsafePlanError("min_survivors", params.min_survivors, why)

@@ -1,10 +1,10 @@
 """From what a user thinks in to a `PrivatePlan`, or to the reason why there is none."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 from dp.adaptive_clipping import AdaptiveClipping
+from dp.checks import check_count, check_real
 from dp.distributed import plan as plan_noise
 from dp.distributed_plan import DistributedPlan
 from dp.ledger_fields import Sampling
@@ -17,7 +17,7 @@ from fl.schema import ArraySchema
 from fl.side_values import SideValue, joint_factor
 from secagg.certificate import Certificate
 from secagg.errors import InvalidParameterError
-from secagg.params import AdversaryModel, SessionParams, default_threshold
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold
 
 __all__ = ["MAX_INFLATION", "make_plan"]
 
@@ -89,12 +89,18 @@ def make_plan(
         Some tenths of a second.
     """
     _check_weight_cap(weight_cap)
+    if not isinstance(schema, ArraySchema):
+        raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
+    if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
+        raise InvalidParameterError("side_values", type(side_values).__name__, "a sequence of SideValue")
+    clip = check_real("clip", clip, 0.0, open_low=True)
+    colluders = check_count("colluders", colluders)
     sides = tuple(side_values)
     if weight_cap > 1:
         sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap)))
     if adaptive is not None and adaptive.clip_norm != clip:
         raise UnsafePlanError("adaptive.clip_norm", adaptive.clip_norm, f"the first round's clip is {clip}")
-    session = _session(clients, max_dropouts, adversary, certificate)
+    session = _session(clients, max_dropouts, colluders, adversary, certificate)
     dimension = schema.size + len(sides)
 
     def noise(bits: int) -> DistributedPlan:
@@ -133,7 +139,7 @@ def make_plan(
             adversary=session.adversary,
             min_survivors=session.min_survivors,
         ),
-        clip=float(clip),
+        clip=clip,
         weight_cap=weight_cap,
         side_values=sides,
         adaptive=adaptive,
@@ -148,11 +154,15 @@ def _check_weight_cap(weight_cap: object) -> None:
 
 
 def _session(
-    clients: int, max_dropouts: int, adversary: AdversaryModel, certificate: Certificate | None
+    clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
     """Returns graph, threshold and minimum of survivors; vector and modulus are still to be filled in."""
-    if type(max_dropouts) is not int or type(clients) is not int or not 0 <= max_dropouts < clients:
+    if type(clients) is not int or not 3 <= clients <= MAX_COHORT_SIZE:
+        raise InvalidParameterError("clients", clients, f"an int from 3 to {MAX_COHORT_SIZE}")
+    if type(max_dropouts) is not int or not 0 <= max_dropouts < clients:
         raise InvalidParameterError("max_dropouts", max_dropouts, f"an int from 0 to below clients, {clients}")
+    if 2 * colluders >= clients:
+        raise UnsafePlanError("colluders", colluders, f"no session holds against half of its {clients} clients")
     survivors = clients - max_dropouts
     if certificate is not None:
         if certificate.clients != clients or certificate.adversary is not adversary:
@@ -162,7 +172,7 @@ def _session(
     else:
         params = SessionParams(
             cohort_size=clients,
-            threshold=max(1, min(default_threshold(clients), survivors - 1)),
+            threshold=_threshold(clients, max_dropouts, colluders, adversary),
             vector_length=1,
             modulus_bits=1,
             adversary=adversary,
@@ -175,11 +185,24 @@ def _session(
     return params
 
 
+def _threshold(clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel) -> int:
+    """Returns the usual threshold of the complete graph, or the nearest with which the session survives dropouts."""
+    peers = clients - 1
+    # More than half of all peers; and what each client's own policy demands, see `secagg.policy`.
+    corrupt = (peers + colluders) // 2 if adversary is AdversaryModel.ACTIVE else colluders
+    lowest = max(peers // 2, corrupt) + 1
+    most = clients - max_dropouts - 1
+    if most < lowest:
+        why = f"with {colluders} colluders a session needs {lowest + 1} survivors: at most {peers - lowest} may vanish"
+        raise UnsafePlanError("max_dropouts", max_dropouts, why)
+    return max(lowest, min(default_threshold(clients), most))
+
+
 def _bits(bytes_per_parameter: float, modulus_bits: int | None, size: int, dimension: int) -> int:
     """Returns the bits for each coordinate of the rotated vector, which is longer than the model."""
     if modulus_bits is not None:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "modulus_bits says the same already")
-    bits = 8 * bytes_per_parameter * size / padded(dimension) if bytes_per_parameter > 0 else 0
-    if not 1 <= bits < math.inf:
+    bits = 8 * check_real("bytes_per_parameter", bytes_per_parameter, 0.0) * size / padded(dimension)
+    if bits < 1:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "that is less than a bit for each coordinate")
-    return min(_WIDEST, math.floor(bits))
+    return int(min(_WIDEST, bits))

@@ -33,6 +33,9 @@ _ROTATION: Final = b"fl private rotation 1"
 _LARGEST_SINGLE: Final = 2.0**22
 """Coordinates in steps of the lattice up to here keep a quarter of a step in float32."""
 
+_SINGLE_CLIPS: Final = (2.0**-60, 2.0**60)
+"""Clip norms from which no coordinate that matters leaves the range of float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrivateSum:
@@ -163,6 +166,8 @@ class PrivateVector:
         plan = self._plan
         if plan.noise.unit is not Unit.EXAMPLE:
             raise InvalidInputError("updates", "those of examples", "one update: this plan protects whole clients")
+        if not isinstance(updates, Sequence) and not (isinstance(updates, np.ndarray) and updates.ndim == 2):
+            raise InvalidInputError("updates", f"a {type(updates).__name__}", "a sequence or an array of two axes")
         if len(updates) > plan.noise.vectors_per_client:
             raise InvalidInputError("updates", "too many examples", f"at most {plan.noise.vectors_per_client}")
         words = np.zeros(plan.vector_length, np.int64)
@@ -191,6 +196,10 @@ class PrivateVector:
         plan, bits = self._plan, self._plan.noise.modulus_bits
         if not isinstance(total, np.ndarray) or total.shape != (plan.vector_length,) or total.dtype != word_dtype(bits):
             raise InvalidInputError("total", "of another type or shape", f"{word_dtype(bits)} ({plan.vector_length},)")
+        if int(total.max()) >> bits:
+            raise InvalidInputError("total", "it holds a word that is too large", f"below 2**{bits}")
+        if type(survivors) is not int or not 1 <= survivors <= plan.clients:
+            raise InvalidInputError("survivors", "no number of clients", f"an int from 1 to {plan.clients}")
         centred = _centred(total, bits)
         rotated = centred[: plan.noise.padded_dimension] / plan.scale(self._clip)
         rotation = Rotation(plan.noise.dimension, self._seed, np.float64)
@@ -209,6 +218,8 @@ class PrivateVector:
         plan = self._plan
         if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 0 <= weight <= plan.weight_cap:
             raise InvalidInputError("weight", "no int in the plan's range", f"an int from 0 to {plan.weight_cap}")
+        if not isinstance(values, Mapping | None):
+            raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")
         given = dict(values or {})
         if WEIGHT in given:
             raise InvalidInputError("side_values", f"{WEIGHT!r} is among them", "the weight as an argument of its own")
@@ -220,12 +231,12 @@ class PrivateVector:
         """Returns the rotated vector, no longer than the joint norm."""
         plan = self._plan
         vector = np.concatenate((update, sides)) if len(sides) else update
+        joint = plan.joint_clip(self._clip)
         dtype: type[np.float32 | np.float64] = np.float64
-        if plan.noise.scaled_clip <= _LARGEST_SINGLE:
+        if plan.noise.scaled_clip <= _LARGEST_SINGLE and _SINGLE_CLIPS[0] <= joint <= _SINGLE_CLIPS[1]:
             dtype = np.float32
         rotation: Rotation[Any] = Rotation(plan.noise.dimension, self._seed, dtype, self._buffers)
         self._buffers = rotation.buffers
-        joint = plan.joint_clip(self._clip)
         # The rotation rounds, so its result may be longer than what went in by a hair.
         rotated = rotation.forward(vector.astype(dtype, copy=False))
         return clip_to(rotated, joint).vector

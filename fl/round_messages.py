@@ -66,7 +66,8 @@ def decode_round_message(data: bytes) -> RoundMessage:
         raise MalformedMessageError(SERVER, "no message of a private round, or one of another version")
     try:
         message: RoundMessage = _decoder.decode(memoryview(data)[len(_MAGIC) :])
-    except (msgspec.MsgspecError, RecursionError) as error:
+    # A tag that is no UTF-8 is a ValueError of its own.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise MalformedMessageError(SERVER, f"private round: {type(error).__name__}") from None
     if encode_round_message(message) != data or len(message.ledger) > _MAX_LINES:
         raise MalformedMessageError(SERVER, "private round: not in canonical form")

@@ -20,12 +20,16 @@ from secagg.errors import ClientId, InvalidStateError, StateSpentError
 from secagg.messages import AbortCode
 from secagg.server import Fault, Result
 from secagg.server_session import ServerSession
+from secagg.snapshot import read_snapshot, write_snapshot
 from secagg.state import Uncopyable
 from secagg.transcript import NO_MODEL
 
 __all__ = ["ServerRound"]
 
 _VERSION: Final = 1
+_ROLE: Final = 4
+"""Of these snapshots: see `fl.client_round`."""
+
 _UNMASK: Final = "unmask"
 _NO_HASH: Final = bytes(32)
 
@@ -171,6 +175,8 @@ class ServerRound(Uncopyable):
             TooFewClientsError: the stage cannot close yet; nothing changed: wait on, or give up.
             BudgetExceededError: the round would spend more than is left; nobody was asked to unmask, and the round is
                 over.
+            LedgerRefusedError: the ledger is closed, or holds this or a later round already, as after a crash between
+                the reserve and the snapshot; nobody was asked to unmask, and the round is over.
             InvalidShareError: a dealer keeps the session from a sum; it is named.
             StateSpentError: the round is over.
             OSError: the ledger could not be written. Before unmasking the round is over; after it the sum is lost, and
@@ -197,7 +203,7 @@ class ServerRound(Uncopyable):
         return _step((), self._session.abort_message(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
-        """Returns a snapshot, in parts encrypted if a 32-byte wrapping key is given; right after `close_round` only.
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_round` only.
 
         Raises:
             InvalidStateError: an answer of the current stage was accepted already.
@@ -210,9 +216,9 @@ class ServerRound(Uncopyable):
             self._round_number,
             self._clip,
             self._head,
-            self._session.to_bytes(wrapping_key),
+            self._session.to_bytes(),
         )
-        return msgspec.msgpack.encode(content)
+        return write_snapshot(_ROLE, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -231,10 +237,7 @@ class ServerRound(Uncopyable):
             PlanMismatchError: it is of another plan, or of another ledger.
             InvalidInputError: the wrapping key does not fit.
         """
-        try:
-            content = msgspec.msgpack.decode(data, type=_Snapshot)
-        except msgspec.MsgspecError:
-            raise InvalidStateError("the snapshot is damaged") from None
+        content = read_snapshot(_ROLE, data, _Snapshot, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError("the snapshot is of another version")
         if content.plan_digest != plan.digest:
@@ -242,7 +245,7 @@ class ServerRound(Uncopyable):
         plan.check_header(ledger.header)
         if not ledger.had(content.head):
             raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
-        session = ServerSession.from_bytes(content.session, wrapping_key=wrapping_key, executor=executor)
+        session = ServerSession.from_bytes(content.session, executor=executor)
         restored = cls.__new__(cls)
         restored._begin(plan, ledger, content.round_number, content.clip, content.head, session)
         lines: tuple[bytes, ...] = ()

@@ -24,6 +24,9 @@ __all__ = ["SideValue", "joint_factor", "read_side_values", "scaled_side_values"
 _LARGEST: Final = 2.0**100
 _MOST: Final = 1000
 
+_NARROWEST: Final = 2.0**-40
+"""Of a range, over its larger end: a float64 then still tells its two ends well apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideValue:
@@ -54,6 +57,8 @@ class SideValue:
             object.__setattr__(self, name, float(value))
         if not self.low < self.high:
             raise InvalidParameterError(f"side value {self.name}: high", self.high, f"above low, {self.low}")
+        if not self.high - self.low >= max(abs(self.low), abs(self.high)) * _NARROWEST or self.half < 1 / _LARGEST:
+            raise InvalidParameterError(f"side value {self.name}: high", self.high, f"not so near to low, {self.low}")
         if not 2.0**-20 <= self.share <= 1:
             raise InvalidParameterError(f"side value {self.name}: share", self.share, "from 2**-20 to 1")
 
