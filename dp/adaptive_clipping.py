@@ -143,7 +143,8 @@ class AdaptiveClipping:
         """
         total = check_count("noisy_sum", noisy_sum, -_LARGEST_SUM, _LARGEST_SUM)
         m = check_count("contributors", contributors, 1, _LARGEST_COUNT)
-        fraction_below = total / (2 * m) + 0.5
+        # Noise, or one client that sends anything, may put it anywhere: no step is longer than the bits' own longest.
+        fraction_below = min(1.0, max(0.0, total / (2 * m) + 0.5))
         step = -self.learning_rate * (fraction_below - self.quantile)
         moved = self.clip_norm * math.exp(min(max(step, -_LARGEST_STEP), _LARGEST_STEP))
         return replace(self, clip_norm=min(max(moved, self.smallest), self.largest))

@@ -43,6 +43,7 @@ _FIELDS: Final[dict[str, Codec]] = {
     "last_round": Integer(0, _MAX_ROUNDS),
     "witnessed": Integer(0, _MAX_ROUNDS),
     "head": Optional(_HASH),
+    "closed": Integer(0, 1),
 }
 
 
@@ -51,6 +52,8 @@ class _Memory:
     last_round: int = 0
     witnessed: int = 0
     head: bytes | None = None
+    closed: bool = False
+    """Whether the last line that was seen ends its file, so that a header may follow."""
 
 
 class RoundCounter:
@@ -120,7 +123,7 @@ class RoundCounter:
                     raise RoundRefusedError(
                         "round", round_number, f"above {record.round}, which the ledger has already"
                     )
-            self._save(_Memory(round_number, memory.witnessed, head))
+            self._save(_Memory(round_number, memory.witnessed, head, _ends_file(memory, records)))
             return head
 
     def witness(self, lines: Sequence[bytes], *, context: bytes | None = None) -> Reserve:
@@ -148,7 +151,7 @@ class RoundCounter:
                 raise RoundRefusedError("reserve", f"{len(lines)} lines", f"a reserve of round {memory.last_round}")
             if context is not None and found[0].context != context:
                 raise RoundRefusedError("reserve", f"context {found[0].context.hex()}", f"context {context.hex()}")
-            self._save(_Memory(memory.last_round, memory.last_round, head))
+            self._save(_Memory(memory.last_round, memory.last_round, head, _ends_file(memory, records)))
             return found[0]
 
     def _extended(self, memory: _Memory, lines: Sequence[bytes]) -> tuple[bytes, list[Record]]:
@@ -173,7 +176,7 @@ class RoundCounter:
                 raise RoundRefusedError("extension", offered, f"a line that follows {head.hex()}")
             if isinstance(record, Header) and record.scope != self._scope:
                 raise RoundRefusedError("scope", record.scope, self._scope)
-            if isinstance(record, Header) and records and not isinstance(records[-1], Close):
+            if isinstance(record, Header) and head is not None and not _ends_file(memory, records):
                 raise RoundRefusedError("extension", f"line {place}, another header", "one after a close only")
             if isinstance(record, Reserve):
                 if record.round <= last_round:
@@ -218,7 +221,7 @@ class RoundCounter:
             raise LedgerRefusedError(
                 "a counter", f"{self._path} is damaged: it witnessed a round that it never accepted"
             )
-        return _Memory(fields["last_round"], fields["witnessed"], fields["head"])
+        return _Memory(fields["last_round"], fields["witnessed"], fields["head"], fields["closed"] == 1)
 
     def _save(self, memory: _Memory) -> None:
         fields = {
@@ -228,6 +231,7 @@ class RoundCounter:
             "last_round": memory.last_round,
             "witnessed": memory.witnessed,
             "head": memory.head,
+            "closed": int(memory.closed),
         }
         raw = {name: codec.encode(name, fields[name]) for name, codec in _FIELDS.items()}
         # The new file is complete on the disk before it takes the name, and the name before anybody is answered.
@@ -238,3 +242,8 @@ class RoundCounter:
             os.fsync(file.fileno())
         fresh.replace(self._path)
         sync_folder(self._path.parent)
+
+
+def _ends_file(memory: _Memory, records: Sequence[Record]) -> bool:
+    """Returns whether the last record that is known ends its file."""
+    return isinstance(records[-1], Close) if records else memory.closed

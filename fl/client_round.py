@@ -6,6 +6,7 @@ figures of the plan: from then on the round counts against the budget, whatever 
 """
 
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -67,6 +68,8 @@ _ROLE: Final = 3
 class ClientRound(Uncopyable):
     """One client in one round. Feed `receive` what the server sent, and send what it returns.
 
+    Calls from several threads take turns.
+
     Args:
         plan: what this client agreed to; from its owner, or read by `PrivatePlan.from_json` and looked at.
         client: its id, as the transport authenticates it.
@@ -107,6 +110,8 @@ class ClientRound(Uncopyable):
         self._accepted: tuple[bytes, ...] = ()
         self._witnessed = False
         self._over = False
+        # Between the look at the reserve and the answer nothing else may move the session on.
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<ClientRound {self._round_number} of client {self._client}, {self.phase}>"
@@ -171,6 +176,18 @@ class ClientRound(Uncopyable):
             RemoteError: any other fault of the server; the round is over.
             LocalError: this call is wrong; nothing happened, call again.
         """
+        with self._lock:
+            return self._receive(data, update, examples, weight, side_values, model_digest)
+
+    def _receive(
+        self,
+        data: bytes,
+        update: Arrays | None,
+        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None,
+        weight: int,
+        side_values: Mapping[str, float] | None,
+        model_digest: bytes,
+    ) -> bytes | None:
         message = decode_round_message(data)
         if self._over:
             raise StateSpentError("the round")
@@ -193,8 +210,9 @@ class ClientRound(Uncopyable):
 
     def leave(self) -> bytes | None:
         """Ends the round for this client and drops its secrets; returns the message that tells the server, if any."""
-        self._over = True
-        return None if self._session is None else self._session.leave()
+        with self._lock:
+            self._over = True
+            return None if self._session is None else self._session.leave()
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
         """Returns a snapshot: a secret, encrypted if a 32-byte wrapping key is given. Never the identity key.
@@ -202,19 +220,20 @@ class ClientRound(Uncopyable):
         Raises:
             InvalidStateError: there is no session yet, or the round is over.
         """
-        if self._session is None or self._over:
-            raise InvalidStateError("a snapshot is taken of a round that was offered and not refused")
-        content = _Snapshot(
-            _VERSION,
-            self._plan.digest,
-            self._client,
-            self._round_number,
-            self._clip,
-            self._accepted,
-            self._witnessed,
-            self._session.to_bytes(),
-        )
-        return write_snapshot(_ROLE, content, wrapping_key)
+        with self._lock:
+            if self._session is None or self._over:
+                raise InvalidStateError("a snapshot is taken of a round that was offered and not refused")
+            content = _Snapshot(
+                _VERSION,
+                self._plan.digest,
+                self._client,
+                self._round_number,
+                self._clip,
+                self._accepted,
+                self._witnessed,
+                self._session.to_bytes(),
+            )
+            return write_snapshot(_ROLE, content, wrapping_key)
 
     @classmethod
     def from_bytes(

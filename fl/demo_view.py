@@ -1,5 +1,6 @@
 """What the demo shows on a terminal: a live progress bar, then tables."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,7 +98,8 @@ def _show_private(console: Console, report: DemoReport, private: PrivateOutcome,
         console.print("The ledger was temporary; --ledger FOLDER keeps it, for an audit of your own.")
         return
     head = "" if private.anchor is None else f" --expect-head {private.anchor.hex()}"
-    console.print(f"secagg audit {escape(str(folder / LEDGER))}{head}", soft_wrap=True)
+    path = shlex.quote(str(folder / LEDGER))
+    console.print(escape(f"secagg audit {path}{head}"), soft_wrap=True, highlight=False)
 
 
 def _stages(report: DemoReport) -> Table:

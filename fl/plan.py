@@ -18,12 +18,14 @@ from fractions import Fraction
 from typing import Final
 
 from dp.adaptive_clipping import AdaptiveClipping
+from dp.clipping import CLIP_RANGE
 from dp.distributed import WRAP_PROBABILITY
 from dp.distributed_plan import DistributedPlan
 from dp.errors import InvalidParameterError
 from dp.ledger_records import NO_HEAD, Header, Reserve, encode
 from dp.modulus import bit_wrap_probability, sum_variance, wrap_probability
 from dp.relation import Unit
+from dp.rounding import LIKELY, squared_norm_bound
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.schema import ArraySchema
 from fl.side_values import SideValue, joint_factor
@@ -42,6 +44,9 @@ MAX_WEIGHT: Final = 2**53
 _SCHEMA: Final = "private-plan/1"
 _LABEL: Final = b"fl private round 1"
 _ROUND: Final = struct.Struct("<32s32sd")
+
+_FINEST: Final = 2.0**40
+"""Steps of the lattice in the clip norm: float64 then still has 12 bits of each step."""
 
 _SLACK: Final = 1 + 2.0**-40
 """By so much a figure of another computer may differ."""
@@ -404,6 +409,12 @@ def _check_noise(plan: PrivatePlan) -> None:
     except InvalidParameterError as error:
         raise UnsafePlanError(error.parameter, error.offered, f"it must be {error.allowed}") from error
     dimension, variance = noise.padded_dimension, float(noise.local_variance)
+    if not 0 < noise.scaled_clip <= _FINEST:
+        raise UnsafePlanError("scale", float(noise.scale), "the clip norm must be at most 2**40 steps of the lattice")
+    least = squared_norm_bound(noise.scaled_clip, dimension, LIKELY)
+    if noise.squared_norm_bound < least:
+        why = f"a client whose clipped vector rounds to more would have to refuse, and tell its norm: at least {least}"
+        raise UnsafePlanError("squared_norm_bound", noise.squared_norm_bound, why)
     spread = sum_variance(noise.scaled_clip, dimension, noise.clients, variance, noise.vectors_per_client)
     wraps = wrap_probability(noise.modulus_bits, dimension, spread)
     if noise.clip_bit_variance is not None:
@@ -411,6 +422,8 @@ def _check_noise(plan: PrivatePlan) -> None:
     if wraps > WRAP_PROBABILITY * _SLACK:
         why = f"the sum of a round would wrap with probability {wraps:.2g}, above {WRAP_PROBABILITY:g}"
         raise UnsafePlanError("modulus_bits", noise.modulus_bits, why)
+    if noise.wrap_probability * Fraction(2) < Fraction(wraps):
+        raise UnsafePlanError("wrap_probability", float(noise.wrap_probability), f"it is {wraps:.2g}")
 
 
 def _check_vector(plan: PrivatePlan) -> None:
@@ -434,6 +447,9 @@ def _check_vector(plan: PrivatePlan) -> None:
         raise UnsafePlanError("noise.clip", float(noise.clip), f"update and side values together have the norm {joint}")
     if (noise.clip_bit_variance is None) is not (plan.adaptive is None):
         raise UnsafePlanError("adaptive", plan.adaptive, "the noise of its bits has to be in the noise's plan")
+    if plan.adaptive is not None and not CLIP_RANGE[0] <= plan.joint_clip(plan.adaptive.largest) <= CLIP_RANGE[1]:
+        why = "with the side values it leaves the range of floats: choose a smaller largest clip norm"
+        raise UnsafePlanError("adaptive.largest", plan.adaptive.largest, why)
     if plan.adaptive is not None and plan.adaptive.clip_norm != plan.clip:
         raise UnsafePlanError("adaptive.clip_norm", plan.adaptive.clip_norm, f"the first round's clip is {plan.clip}")
 

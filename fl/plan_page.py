@@ -77,7 +77,8 @@ def _protected(plan: PrivatePlan) -> tuple[str, ...]:
 def _against(plan: PrivatePlan) -> tuple[str, ...]:
     noise = plan.noise
     if noise.adversary is Adversary.PARTICIPANT:
-        who = "The server, every client, and everybody who ever sees what is released."
+        clients = "every other client" if noise.colluders else "no client (each knows its own noise, see below)"
+        who = f"The server, {clients}, and everybody who ever sees what is released."
     else:
         who = (
             "Whoever sees what is released and never a list of participants. Against the server and the clients, who "
@@ -87,7 +88,8 @@ def _against(plan: PrivatePlan) -> tuple[str, ...]:
     together = (
         f"Up to {noise.colluders} of the clients of a round may work together with the server."
         if noise.colluders
-        else "No client may work together with the server: then that client's noise would be known to it."
+        else "No client may work together with the server, or be curious itself: its own noise is known to it, and "
+        "what is left of the noise promises less. A plan with a colluder counts that."
     )
     lying = (
         "The server may lie: clients know each other's public keys from elsewhere, sign what they agree on, and stop "
@@ -222,8 +224,8 @@ def _breaks(plan: PrivatePlan) -> tuple[str, ...]:
             "is changed."
         ),
         (
-            "The same data in another training: its epsilon comes on top. Trainings that share people should share one "
-            f"budget, that is one ledger; this one is {plan.scope!r}."
+            "The same data in another training: its epsilon comes on top. Trainings that share people should have one "
+            f"budget between them; this one is called {plan.scope!r}."
         ),
         (
             "Choices made by looking at the data outside this plan, such as tuning on them or publishing a client's "

@@ -180,22 +180,19 @@ def _session(
         )
     if params.min_survivors > survivors:
         most = clients - params.min_survivors
-        why = f"a session takes at least {params.min_survivors} survivors: at most {most} may vanish"
+        fewest = params.min_survivors
+        why = f"with {colluders} colluders a session takes at least {fewest} survivors: at most {most} may vanish"
         raise UnsafePlanError("max_dropouts", max_dropouts, why)
     return params
 
 
 def _threshold(clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel) -> int:
-    """Returns the usual threshold of the complete graph, or the nearest with which the session survives dropouts."""
+    """Returns the usual threshold of the complete graph, or the nearest that dropouts and colluders allow."""
     peers = clients - 1
     # More than half of all peers; and what each client's own policy demands, see `secagg.policy`.
     corrupt = (peers + colluders) // 2 if adversary is AdversaryModel.ACTIVE else colluders
     lowest = max(peers // 2, corrupt) + 1
-    most = clients - max_dropouts - 1
-    if most < lowest:
-        why = f"with {colluders} colluders a session needs {lowest + 1} survivors: at most {peers - lowest} may vanish"
-        raise UnsafePlanError("max_dropouts", max_dropouts, why)
-    return max(lowest, min(default_threshold(clients), most))
+    return max(lowest, min(default_threshold(clients), peers - max_dropouts))
 
 
 def _bits(bytes_per_parameter: float, modulus_bits: int | None, size: int, dimension: int) -> int:

@@ -5,7 +5,7 @@ For demonstrations, benchmarks and tests. In a deployment the same two objects t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,10 @@ class Contribution:
         examples: the updates of its examples, where the plan protects those.
     """
 
-    update: Arrays | None = None
-    weight: int = 1
-    side_values: Mapping[str, float] | None = None
-    examples: Sequence[Arrays] | npt.NDArray[np.float64] | None = None
+    update: Arrays | None = field(default=None, repr=False)
+    weight: int = field(default=1, repr=False)
+    side_values: Mapping[str, float] | None = field(default=None, repr=False)
+    examples: Sequence[Arrays] | npt.NDArray[np.float64] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

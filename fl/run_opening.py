@@ -104,6 +104,11 @@ def open_run(
         if (seen is not None and not ledger.had(seen)) or counter.last_round > journal.begun:
             offered = f"one that client {client} has not seen so, or of fewer rounds"
             raise PlanMismatchError("ledger", offered, "the one that the clients' counters know")
+    # A round is begun by all of the clients: whose counter is gone, or an old copy, could be asked twice.
+    agreed = sum(counter.last_round >= checkpoint.round_number for counter in counters.values())
+    if checkpoint.record is not None and checkpoint.record.outcome == "released" and agreed <= plan.session.threshold:
+        offered = f"{agreed} that know of round {checkpoint.round_number}"
+        raise PlanMismatchError("counters", offered, f"more than {plan.session.threshold} of {len(counters)}")
     if closed and journal.begun < plan.rounds:
         raise RunRefusedError(folder.ledger, "it is closed, and takes no more rounds")
     return OpenedRun(journal, ledger, counters, closed=closed)

@@ -1,5 +1,6 @@
 """What `secagg run` shows: a progress bar while it goes on, and tables when it is over."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -99,10 +100,10 @@ def show(report: RunReport) -> None:
             f"Spent: epsilon {report.epsilon:.4g} of {float(plan.noise.target_epsilon):g} at delta "
             f"{float(plan.noise.delta):g}, for each {plan.noise.unit}, with up to {plan.noise.colluders} colluders."
         )
-        anchor = f"secagg audit {report.ledger} --expect-head {report.head.hex()}"
+        anchor = f"secagg audit {shlex.quote(str(report.ledger))} --expect-head {report.head.hex()}"
         if report.public_key is not None:
             anchor += f" --expect-key {report.public_key.hex()}"
-        console.print(escape(anchor), soft_wrap=True)
+        console.print(escape(anchor), soft_wrap=True, highlight=False)
     else:
         console.print("No noise was added: whoever sees a round's mean learns it exactly.")
     if report.detail:

@@ -482,6 +482,15 @@ def test_a_missing_file_is_refused(place: Path, name: str):
     assert refuses(config, name).offered == "a missing file"
 
 
+def test_clients_that_forgot_a_released_round_are_refused(place: Path):
+    """Whoever can cut the ledger and remove the counters could have a round released twice."""
+    config = write(place, PRIVATE)
+    run(config)
+    for counter in (place / "run" / "counters").iterdir():
+        counter.unlink()
+    assert "0 that know of round" in str(refuses(config, "counters").offered)
+
+
 def test_a_damaged_file_is_refused_and_named(place: Path):
     config = write(place, PRIVATE)
     run(config)

@@ -211,7 +211,8 @@ def test_one_step_is_the_papers(clip_norm: float, quantile: float, rate: float, 
     clipping = AdaptiveClipping(clip_norm, 5.0, quantile, rate)
     moved = clipping.updated(noisy_sum, contributors)
     fraction_below = mpmath.mpf(noisy_sum) / 2 / contributors + 0.5
-    expected = clip_norm * mpmath.exp(-rate * (fraction_below - quantile))
+    # Noise may put the fraction anywhere; what is no fraction moves no more than all of them, or none.
+    expected = clip_norm * mpmath.exp(-rate * (min(max(fraction_below, 0), 1) - quantile))
     assert moved.clip_norm == pytest.approx(float(expected), rel=1e-12)
     assert moved == AdaptiveClipping(moved.clip_norm, 5.0, quantile, rate)
     assert clipping.clip_norm == clip_norm
@@ -260,12 +261,18 @@ def test_the_clip_norm_stays_a_clip_norm(clip_norm: float, noisy_sum: int, contr
 
 
 def test_the_ends_of_its_range_are_reached_and_left_again():
-    clipping = AdaptiveClipping(1.0, 5.0, smallest=0.5, largest=2.0)
+    clipping = AdaptiveClipping(1.0, 5.0, learning_rate=10.0, smallest=0.5, largest=2.0)
     low, high = clipping.updated(2**62, 1), clipping.updated(-(2**62), 1)
     assert (low.clip_norm, high.clip_norm) == (0.5, 2.0)
-    assert low.updated(-1, 1).clip_norm == pytest.approx(0.5 * math.exp(0.1))
-    assert AdaptiveClipping(CLIP_RANGE[1], 5.0).updated(2**62, 1).clip_norm == CLIP_RANGE[0]
-    assert AdaptiveClipping(CLIP_RANGE[0], 5.0).updated(-(2**62), 1).clip_norm == CLIP_RANGE[1]
+    assert low.updated(-1, 1).clip_norm == pytest.approx(min(2.0, 0.5 * math.exp(5)))
+    assert AdaptiveClipping(CLIP_RANGE[0], 5.0).updated(2**62, 1).clip_norm == CLIP_RANGE[0]
+    assert AdaptiveClipping(CLIP_RANGE[1], 5.0).updated(-(2**62), 1).clip_norm == CLIP_RANGE[1]
+
+
+def test_one_client_that_sends_anything_moves_it_no_farther_than_all_of_them_can():
+    clipping = AdaptiveClipping(1.0, 5.0)
+    for anything, most in ((2**62, 10), (59, 10), (-(2**62), -10), (-11, -10)):
+        assert clipping.updated(anything, 10) == clipping.updated(most, 10)
 
 
 @pytest.mark.parametrize(

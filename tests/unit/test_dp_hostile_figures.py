@@ -202,3 +202,20 @@ def test_nan_is_not_within_a_budget():
     accountant = RdpAccountant()
     event = SampledWithoutReplacement(10, 1, Skellam(Fraction(1, 10**300), 2**96, 2**96, REPLACE_ONE, CLIENT))
     assert accountant.remaining(event, 1e6, 1e-5) == 0
+
+
+def test_a_header_that_follows_no_close_is_no_continuation(tmp_path: Path):
+    """A server that lost its ledger begins another file that names the head of the lost one."""
+    path = tmp_path / "ledger"
+    counter = RoundCounter(tmp_path / "counter", HEADER.scope, 10)
+    with Ledger.create(path, HEADER) as ledger:
+        counter.accept(1, ledger.lines_since(NO_HEAD))
+        forged = encode(HEADER, ledger.head)
+        with pytest.raises(RoundRefusedError, match="another header"):
+            counter.accept(2, [forged])
+        before = ledger.head
+        ledger.finish()
+        counter.accept(2, ledger.lines_since(before))
+    # After a close, also one that was seen an exchange ago, a file may follow.
+    with Ledger.create(tmp_path / "next", HEADER, predecessors=[path]) as ledger:
+        counter.accept(3, ledger.lines_since(counter.head))

@@ -340,6 +340,25 @@ def test_a_round_of_clients_that_restart_after_every_message_comes_to_the_same(
 
 
 @both_models
+def test_a_restarted_client_answers_what_comes_again_as_before(tmp_path: Path, adversary: AdversaryModel):
+    scene = Scene(tmp_path, planned(adversary=adversary)).begin()
+    while True:
+        stage, replies = scene.server.stage, {}
+        for client in scene.ids:
+            replies[client] = scene.deliver(client)
+            scene.clients[client] = restored(scene, client, scene.clients[client].to_bytes())
+            # The server does not know whether its message arrived; neither does this bring the round to an end, nor
+            # is the update asked for a second time.
+            again = scene.clients[client].receive(scene.outbound[client])
+            assert again == (None if stage == "masked_input" else replies[client])
+            scene.server.receive(client, replies[client] or b"")
+        released = scene.close()
+        if released is not None:
+            break
+    assert released.survivors == 5
+
+
+@both_models
 def test_a_client_that_crashed_after_the_counter_and_before_it_answered_is_out_of_the_round(
     tmp_path: Path, adversary: AdversaryModel
 ):

@@ -433,7 +433,7 @@ def test_a_parameter_out_of_range_is_refused(change: dict[str, Any]):
         (unbiased_range_factor, (1, 1, 0.0), "probability"),
         (unbiased_range_factor, (1, 1, 1.0), "probability"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_an_argument_out_of_range_is_refused(function: Any, arguments: tuple[Any, ...], name: str):
     with pytest.raises(InvalidParameterError, match=name):

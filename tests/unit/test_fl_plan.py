@@ -16,6 +16,7 @@ from dp.adaptive_clipping import AdaptiveClipping
 from dp.ledger_fields import SampleKnownTo, Sampling
 from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, NO_HEAD, Adversary, Header, Reserve, encode
 from dp.relation import Relation, Unit
+from dp.rounding import largest_l1
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.plan import PrivatePlan, _fraction
 from fl.schema import ArraySchema
@@ -492,3 +493,31 @@ def test_a_round_at_the_ends_of_the_clip_norms_has_a_record(clip: float):
     plan = planned(adaptive=AdaptiveClipping(1.0, 1.0))
     plan.check_round(3, clip)
     encode(plan.reserve(3, b"s" * 16, clip, b"c" * 32, b"r" * 32), NO_HEAD)
+
+
+def test_a_bound_below_what_rounding_needs_would_tell_norms_and_is_refused() -> None:
+    """Clients whose vectors round to more would have to stay away, and who stays away would be an answer."""
+    plan = planned()
+    bound = plan.noise.squared_norm_bound // 4
+    noise = replace(plan.noise, squared_norm_bound=bound, l1_bound=largest_l1(bound, plan.noise.padded_dimension))
+    with pytest.raises(UnsafePlanError, match="tell its norm"):
+        replace(plan, noise=noise)
+
+
+def test_a_chance_to_wrap_that_is_told_too_small_is_refused() -> None:
+    plan = planned()
+    assert plan.noise.wrap_probability > 0
+    with pytest.raises(UnsafePlanError, match="wrap_probability"):
+        replace(plan, noise=replace(plan.noise, wrap_probability=Fraction(0)))
+
+
+def test_a_lattice_finer_than_floats_is_refused() -> None:
+    plan = planned()
+    with pytest.raises(UnsafePlanError):
+        replace(plan, noise=replace(plan.noise, scale=plan.noise.scale * 2**50))
+
+
+def test_a_clip_norm_may_not_adapt_beyond_what_floats_hold() -> None:
+    sides = (SideValue(name="loss", low=0, high=1, share=1.0),)
+    with pytest.raises(UnsafePlanError, match=r"adaptive\.largest"):
+        planned(adaptive=AdaptiveClipping(1.0, 3.0), side_values=sides)

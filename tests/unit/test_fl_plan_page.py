@@ -77,7 +77,7 @@ def test_the_figures_are_the_plans(plan: PrivatePlan) -> None:
     assert f"in {plan.noise.modulus_bits} bits" in text
     assert plan.digest.hex() in text
     assert "a round beyond the 4" in text
-    assert "this one is 'ward 7'" in text
+    assert "this one is called 'ward 7'" in text
 
 
 def test_odds_and_guesses_follow_from_epsilon(plan: PrivatePlan) -> None:
@@ -100,7 +100,7 @@ def test_odds_and_guesses_follow_from_epsilon(plan: PrivatePlan) -> None:
         ({}, "The server may lie", "only to look"),
         ({}, "clients that exist", "two honest"),
         ({}, "Skellam noise", "discrete Gaussian"),
-        ({}, "The server, every client, and everybody", "weaker"),
+        ({}, "The server, every other client, and everybody", "weaker"),
         ({"adversary": AdversaryModel.HONEST_BUT_CURIOUS}, "only to look", "The server may lie"),
         ({"colluders": 0}, "No client may work together with the server", "Up to"),
         ({"unit": Unit.EXAMPLE, "examples_per_client": 40}, "at most 40 of them in a round", "All the data of"),
