@@ -41,6 +41,7 @@ def make_plan(
     modulus_bits: int | None = None,
     bytes_per_parameter: float | None = None,
     weight_cap: int = 1,
+    weight_share: float = 0.5,
     side_values: Sequence[SideValue] = (),
     adaptive: AdaptiveClipping | None = None,
     unit: Unit = Unit.CLIENT,
@@ -68,6 +69,8 @@ def make_plan(
             `MAX_INFLATION` to the noise.
         bytes_per_parameter: instead of `modulus_bits`: what the wire may take for each entry of the model.
         weight_cap: above 1 for a weighted mean: the largest weight of a client, public.
+        weight_share: of the clip norm, for the weight: as in `SideValue`. The sum of the weights is the denominator and
+            has noise too; a larger share means less of it there and more on the update.
         side_values: what else clients send, such as their loss.
         adaptive: lets the clip norm follow a quantile of the norms; begins with `clip`.
         unit: whose privacy: a client's, or that of each of a client's examples.
@@ -97,7 +100,7 @@ def make_plan(
     colluders = check_count("colluders", colluders)
     sides = tuple(side_values)
     if weight_cap > 1:
-        sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap)))
+        sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap), share=weight_share))
     if adaptive is not None and adaptive.clip_norm != clip:
         raise UnsafePlanError("adaptive.clip_norm", adaptive.clip_norm, f"the first round's clip is {clip}")
     session = _session(clients, max_dropouts, colluders, adversary, certificate)

@@ -150,6 +150,7 @@ class PrivacyTable(_Table, frozen=True):
         delta: for all rounds together.
         clip: the L2 norm that an update is clipped to (of one example's, where `unit` is "example").
         weight_cap: above 1 for a weighted mean: the largest weight of a client, public.
+        weight_share: the weight's part of the clip norm: more means less noise on the denominator, more on the update.
         unit: whose privacy, "client" or "example".
         examples_per_client: where `unit` is "example", the most examples of a client.
         denominator: a public number by which the sum is divided instead of survivors or noisy weights; needed where
@@ -167,6 +168,7 @@ class PrivacyTable(_Table, frozen=True):
     delta: float
     clip: float
     weight_cap: _Count = 1
+    weight_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     unit: Literal["client", "example"] = "client"
     examples_per_client: _Count = 1
     denominator: Annotated[float, msgspec.Meta(gt=0, le=2.0**100)] | None = None

@@ -97,6 +97,7 @@ def plan_run(config: RunConfig, schema: ArraySchema, clients: int) -> RunPlan:
             modulus_bits=privacy.modulus_bits,
             bytes_per_parameter=privacy.bytes_per_parameter,
             weight_cap=privacy.weight_cap,
+            weight_share=privacy.weight_share,
             side_values=_side_values(privacy),
             adaptive=None if privacy.adaptive is None else _adaptive(privacy.adaptive, privacy.clip, clients),
             unit=Unit(privacy.unit),

@@ -11,7 +11,7 @@ import pytest
 from dp.auditing import Verdict, audit
 from dp.ledger_errors import RoundRefusedError
 from dp.ledger_fields import SampleKnownTo, Sampling
-from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, NO_HEAD, Reserve, Settle
+from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, NO_HEAD, Close, Reserve, Settle
 from fl.round_messages import Offer, Step, encode_round_message
 from secagg.errors import MalformedMessageError, StateSpentError, UnexpectedMessageError
 from secagg.messages import Abort as AbortMessage
@@ -200,8 +200,9 @@ def test_a_new_file_with_other_assumptions_is_refused_behind_the_reserve(tmp_pat
     reserve, header = record(scene.lines()[0]), replace(scene.plan.header(), colluders=0)
     head = scene.counters[VICTIM].head
     assert head is not None
-    lie = scene.step(ledger=chain([reserve, header], head))
-    assert scene.refused(VICTIM, lie, RoundRefusedError, keeps_counter=False).rule == "extension"
+    lie = scene.step(ledger=chain([reserve, Close(), header], head))
+    error = scene.refused(VICTIM, lie, RoundRefusedError, keeps_counter=False)
+    assert (error.rule, error.offered, error.accepted) == ("extension", 0, "at least 1")
 
 
 @both_models

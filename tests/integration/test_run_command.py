@@ -764,16 +764,19 @@ def process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_example_runs_and_learns(tmp_path: Path):
-    """Smaller than it is, and with so little noise that the model has to get better."""
+    """Smaller than it is, and with so little noise that the model has to get better.
+
+    Ten runs came to 0.83 to 0.92, with a standard deviation of 0.03: below 0.5 is one in more than 10**12.
+    """
     for name in ("digits_study.py", "digits.toml"):
         (tmp_path / name).write_text((EXAMPLES / name).read_text(encoding="utf-8"), encoding="utf-8")
     text = (tmp_path / "digits.toml").read_text()
     for old, new in (
-        ("clients = 50", "clients = 8"),
-        ("rounds = 12", "rounds = 2"),
-        ("max_dropouts = 10 ", "max_dropouts = 3 "),
+        ("clients = 50", "clients = 12"),
+        ("rounds = 12", "rounds = 3"),
+        ("max_dropouts = 10 ", "max_dropouts = 4 "),
         ("colluders = 3 ", "colluders = 0 "),
-        ("epsilon = 8", "epsilon = 30"),
+        ("epsilon = 8", "epsilon = 40"),
         ("delta = 1e-5", "delta = 1e-2"),
         ("clip = 0.5", "clip = 2.0"),
         ("simulated_dropout = 0.05", "simulated_dropout = 0"),
@@ -785,7 +788,7 @@ def test_the_example_runs_and_learns(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["metrics"]["accuracy"] > 0.5
-    assert figures["outcomes"]["released"] == 2
+    assert figures["outcomes"]["released"] == 3
     records = [decode(line, 1)[0] for line in (tmp_path / "digits-run" / "ledger.jsonl").read_bytes().splitlines(True)]
     assert [one.round for one in records if isinstance(one, Reserve)] == [1, 2]
 

@@ -155,8 +155,8 @@ def test_side_values_are_added_up(weights: list[int], losses: list[float], shift
         ]
         total = vector.decode(sum_of_words(words, 24), count)
     # A step of rounding in each coordinate for each client, and single precision, in the units of the value.
-    off = (count * np.sqrt(32) / plan.noise.scaled_clip + 5e-6) * np.sqrt(1.27)
-    assert total.side_values["weight"] == pytest.approx(sum(weights), abs=off / 0.1 * 25)
+    off = (count * np.sqrt(32) / plan.noise.scaled_clip + 5e-6) * plan.joint_clip(1.0)
+    assert total.side_values["weight"] == pytest.approx(sum(weights), abs=off / plan.side_values[-1].share * 25)
     assert total.side_values["loss"] == pytest.approx(sum(losses[:count]), abs=off / 0.5 * 2.5)
     assert total.side_values["shift"] == pytest.approx(sum(shifts[:count]), abs=off / 0.1 * 2)
     assert total.clip_bits == count

@@ -408,11 +408,13 @@ def test_the_noise_on_sums_and_side_values_is_told():
     for survivors in (4, 5):
         lattice = math.sqrt(survivors * plan.noise.local_variance)
         for clip in (None, 2.0):
-            scale = plan.noise.scaled_clip / (math.sqrt(1 + 0.25 + 0.01) * (1.0 if clip is None else clip))
+            joint = math.sqrt(1 + sum(side.share**2 for side in plan.side_values))
+            scale = plan.noise.scaled_clip / (joint * (1.0 if clip is None else clip))
             assert plan.noise_stddev(survivors, clip) == pytest.approx(lattice / scale, rel=1e-12)
         # Half of the range is sent as the share of the clip norm.
         assert plan.side_value_stddev("loss", survivors) == pytest.approx(plan.noise_stddev(survivors) * 2.5 / 0.5)
-        assert plan.side_value_stddev("weight", survivors) == pytest.approx(plan.noise_stddev(survivors) * 25 / 0.1)
+        share = plan.side_values[1].share
+        assert plan.side_value_stddev("weight", survivors) == pytest.approx(plan.noise_stddev(survivors) * 25 / share)
     with pytest.raises(PlanMismatchError) as refused:
         plan.side_value_stddev("accuracy", 4)
     assert (refused.value.offered, refused.value.expected) == ("accuracy", "loss, weight")

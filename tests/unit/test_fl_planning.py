@@ -36,9 +36,19 @@ def test_a_plan_has_what_its_user_asked_for():
     assert plan.noise.honest_shares == 5
     assert [side.name for side in plan.side_values] == ["loss", "weight"]
     assert (plan.side_values[1].low, plan.side_values[1].high) == (0, 50)
-    # Two side values with their shares .5 and .1 of the clip norm.
-    assert float(plan.noise.clip) == pytest.approx(math.sqrt(1 + 0.25 + 0.01))
+    # Two side values with their shares of the clip norm; .5 is the loss's.
+    assert float(plan.noise.clip) == pytest.approx(math.sqrt(1 + 0.25 + plan.side_values[1].share ** 2))
     assert plan.noise.dimension == SCHEMA.size + 2
+
+
+def test_the_weights_have_the_share_of_the_clip_norm_that_was_asked_for():
+    little, much = (planned(weight_cap=50, weight_share=share) for share in (0.1, 1.0))
+    assert [plan.side_values[0].share for plan in (little, much)] == [0.1, 1.0]
+    # More of it makes the denominator better and the update worse.
+    assert much.side_value_stddev("weight", 4) < little.side_value_stddev("weight", 4)
+    assert much.noise_stddev(4) > little.noise_stddev(4)
+    with pytest.raises(secagg_errors.InvalidParameterError, match="share"):
+        make_plan(**(USUAL | {"weight_cap": 50, "weight_share": 1.5}))
 
 
 @pytest.mark.parametrize("mechanism", [SKELLAM, DISTRIBUTED_DISCRETE_GAUSSIAN])

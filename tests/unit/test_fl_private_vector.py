@@ -203,7 +203,7 @@ def test_without_noise_the_sum_is_the_true_one_within_its_roundings(
     if plan.weight_cap > 1:
         half = steps / (LOSS.share * clip) * 2.5
         assert total.side_values["loss"] == pytest.approx(20.0, abs=half)
-        assert total.side_values["weight"] == pytest.approx(81.0, abs=steps / (0.1 * clip) * 25)
+        assert total.side_values["weight"] == pytest.approx(81.0, abs=steps / (plan.side_values[1].share * clip) * 25)
         assert total.denominator == total.side_values["weight"] / 50
     else:
         assert total.denominator == 5.0
