@@ -790,7 +790,7 @@ def test_the_example_runs_and_learns(tmp_path: Path):
     assert figures["metrics"]["accuracy"] > 0.5
     assert figures["outcomes"]["released"] == 3
     records = [decode(line, 1)[0] for line in (tmp_path / "digits-run" / "ledger.jsonl").read_bytes().splitlines(True)]
-    assert [one.round for one in records if isinstance(one, Reserve)] == [1, 2]
+    assert [one.round for one in records if isinstance(one, Reserve)] == [1, 2, 3]
 
 
 def test_errors_are_typed(place: Path):
