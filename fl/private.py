@@ -3,6 +3,7 @@
 from fl.client_round import ClientRound
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.plan import PrivatePlan
+from fl.plan_page import describe
 from fl.planning import make_plan
 from fl.private_simulation import Contribution, SimulatedRound, simulate_round
 from fl.private_vector import PrivateSum, PrivateVector
@@ -20,6 +21,7 @@ __all__ = [
     "SideValue",
     "SimulatedRound",
     "UnsafePlanError",
+    "describe",
     "make_plan",
     "simulate_round",
 ]
