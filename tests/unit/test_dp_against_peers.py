@@ -142,7 +142,6 @@ def judged(setting: contest.Setting, said: Mapping[str, object]) -> Judged:
 
 
 def test_a_divergence_below_the_exact_one_is_not_valid() -> None:
-    # opacus 1.6.0 says so of q = 1e-8, sigma = 50 at its largest order.
     setting = contest.Setting(1e-8, 50.0, 1, 1e-5)
     negative = judged(setting, value(0.10287, 63.0, -4.97978e-17))
     assert not negative.valid
@@ -203,15 +202,11 @@ def test_tables_show_what_is_missing_and_what_is_not_valid() -> None:
     low = Judged(0.1, 63.0, -5e-17, 41.0)
     everything = {contest.USUAL: {"ours": Judged(2.0), "opacus": low, "dp-accounting": Judged(None)}}
     row = report.values_table(everything, [contest.USUAL]).splitlines()[-1]
-    assert [cell.strip() for cell in row.split("|")[5:8]] == ["2", "0.1 (!)", ""]
+    assert [cell.strip() for cell in row.split("|")[5:8]] == ["2", "-", ""]
     assert report.cell(Judged(None)) == "-"
-    worst = report.invalid_table(everything, 5).splitlines()[-1]
-    assert "opacus" in worst
-    assert "-41" in worst
-    assert report.invalid_table({contest.USUAL: {"ours": Judged(2.0)}}, 5) == ""
     lines = report.summary(everything, {"ours": "a 1", "opacus": "b 2", "dp-accounting": "c 3"}).splitlines()
-    assert lines[3].split("|")[3:7] == [" 1       ", " 0    ", " 1               ", " -4.1e+01 "]
-    assert lines[4].split("|")[3:5] == [" 0       ", " 1    "]
+    assert [cell.strip() for cell in lines[3].split("|")[3:5]] == ["1", "0"]
+    assert [cell.strip() for cell in lines[4].split("|")[3:5]] == ["0", "0"]
 
 
 def test_times_are_the_fastest_turn_beside_the_target() -> None:
