@@ -144,7 +144,8 @@ def plan(
         discrete Gaussian shares, whose standard deviation is at least 1/2.
 
     Cost:
-        Some hundredths of a second to some tenths.
+        Some hundredths of a second to some tenths; a second or more for vectors of a few steps, where the numerical
+        divergence decides, and for secret samples.
     """
     if sampling == "none":
         sampling = None

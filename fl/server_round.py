@@ -141,7 +141,8 @@ class ServerRound(Uncopyable):
 
         Args:
             head: the last head that the client has seen, as it said; its lines of the ledger begin there. None, or a
-                head that this ledger's file never had, sends all of the file, which does for every client.
+                head that this ledger's file never had, sends all of the file. Where that continues another file, it
+                does for clients that saw the end of the other one; those that did not refuse the round.
 
         Raises:
             OSError: the ledger cannot be read.
