@@ -8,12 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from dp import binomials, rdp
-from dp.accountant import Method, RdpAccountant
-from dp.calibration import noise_multiplier
+from dp.accounting.accountant import Method, RdpAccountant
+from dp.accounting.calibration import noise_multiplier
 from dp.events import Gaussian, PoissonSampled, SampledWithoutReplacement
-from dp.relation import Relation
-from dp.sampled_gaussian import poisson_gaussian_rdp
+from dp.renyi import binomials
+from dp.renyi import curve as rdp
+from dp.renyi.sampled_gaussian import poisson_gaussian_rdp
+from dp.vocabulary import Relation
 
 SETTINGS = {
     "usual": (0.01, 1.0, 1000, 1e-5, 2.101322131),

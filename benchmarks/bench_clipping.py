@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dp.clipping import clip
-from dp.gaussian_mechanism import GaussianMechanism
-from dp.relation import Relation, Unit
+from dp.mechanisms.clipping import clip
+from dp.mechanisms.gaussian import GaussianMechanism
+from dp.vocabulary import Relation, Unit
 
 SIZE = 10**6
 

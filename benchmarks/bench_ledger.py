@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from dp.auditing import Verdict, audit
 from dp.events import Gaussian, PoissonSampled
-from dp.ledger import Ledger
-from dp.ledger_epsilon import EpsilonTable
-from dp.ledger_records import NO_HEAD, Head, Header, Record, Reserve, Settle, encode, line_hash
-from dp.relation import Relation, Unit
-from dp.signing import LedgerKey
+from dp.ledger.audit import Verdict, audit
+from dp.ledger.epsilon import EpsilonTable
+from dp.ledger.records import NO_HEAD, Head, Header, Record, Reserve, Settle, encode, line_hash
+from dp.ledger.signing import LedgerKey
+from dp.ledger.writer import Ledger
+from dp.vocabulary import Relation, Unit
 
 KEY = LedgerKey(bytes(range(32)))
 HEADER = Header(

@@ -6,14 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dp import distributed_rdp, divergence, rdp
-from dp.accountant import RdpAccountant
-from dp.distributed import InfeasiblePlanError, plan
-from dp.distributed_rdp import distributed_discrete_gaussian_rdp
-from dp.divergence import numerical_skellam_rdp
+from dp.accounting.accountant import RdpAccountant
 from dp.events import DistributedDiscreteGaussian, Skellam
-from dp.ledger_fields import SampleKnownTo, Sampling
-from dp.ledger_records import Adversary
+from dp.renyi import curve as rdp
+from dp.renyi import shares as distributed_rdp
+from dp.renyi import skellam_numerical as divergence
+from dp.renyi.shares import distributed_discrete_gaussian_rdp
+from dp.renyi.skellam_numerical import numerical_skellam_rdp
+from dp.shares.planning import InfeasiblePlanError, plan
+from dp.vocabulary import Adversary, SampleKnownTo, Sampling
 
 USUAL = {
     "epsilon": 5.0,

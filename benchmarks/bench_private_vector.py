@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fl.plan import PrivatePlan
-from fl.planning import make_plan
-from fl.private_vector import PrivateVector
-from fl.schema import ArraySchema
+from fl.arrays.schema import ArraySchema
+from fl.private.plan import PrivatePlan
+from fl.private.planning import make_plan
+from fl.private.vector import PrivateVector
 
 D = 2**20
 CLIENTS = 100

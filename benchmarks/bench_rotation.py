@@ -9,10 +9,10 @@ import math
 import numpy as np
 import pytest
 
-from fl.error_feedback import ErrorFeedback
-from fl.low_bit import LowBit
-from fl.rotation import Rotation, RotationBuffers
-from fl.sparsify import RandomK
+from fl.codecs.error_feedback import ErrorFeedback
+from fl.codecs.low_bit import LowBit
+from fl.codecs.rotation import Rotation, RotationBuffers
+from fl.codecs.sparsify import RandomK
 
 SIZE = 1 << 20
 SEED = bytes(range(32))

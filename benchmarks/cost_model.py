@@ -16,13 +16,13 @@ import numpy as np
 
 from benchmarks.cells import Cell, word_dtype
 from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams, Suite
-from secagg.agreement import KeyPair
 from secagg.errors import SERVER
-from secagg.masking import apply_masks
-from secagg.packing import add_packed, pack
-from secagg.roster import Roster, RosterEntry, decode_roster
-from secagg.signing import verify
-from secagg.sparse_shamir import reconstruct_rows
+from secagg.primitives.agreement import KeyPair
+from secagg.primitives.masking import apply_masks
+from secagg.primitives.packing import add_packed, pack
+from secagg.primitives.signing import verify
+from secagg.primitives.sparse_shamir import reconstruct_rows
+from secagg.protocol.roster import Roster, RosterEntry, decode_roster
 
 _STAGES_WITH_ROSTER = 5
 _EXCHANGES = 4

@@ -19,11 +19,11 @@ import numpy as np
 import dp
 from benchmarks.tables import Table, as_document
 from benchmarks.utility_tasks import Floats, Task, digits, example_updates, hospitals, local_update
-from fl.optimizers import FedAvgM
-from fl.plan import PrivatePlan
-from fl.planning import make_plan
-from fl.private_vector import PrivateVector
-from fl.schema import ArraySchema
+from fl.arrays.schema import ArraySchema
+from fl.private.plan import PrivatePlan
+from fl.private.planning import make_plan
+from fl.private.vector import PrivateVector
+from fl.training.optimizers import FedAvgM
 from secagg import AdversaryModel
 
 DELTA = 1e-5

@@ -1,12 +1,8 @@
 """Differential privacy that an auditor can trust: exact noise on the integers, an accountant and a ledger."""
 
-from dp.accountant import Bound, Method, RdpAccountant
-from dp.adaptive_clipping import AdaptiveClipping
-from dp.auditing import AuditReport, audit
-from dp.calibration import calibrate, noise_multiplier
-from dp.clipping import Clipped, ClippedLayers, clip, clip_layers
-from dp.distributed import InfeasiblePlanError, plan
-from dp.distributed_plan import DistributedPlan
+from dp.accounting.accountant import Bound, Method, RdpAccountant
+from dp.accounting.calibration import calibrate, noise_multiplier
+from dp.accounting.opacus_history import from_opacus
 from dp.errors import (
     BudgetExceededError,
     DPError,
@@ -26,16 +22,19 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
-from dp.gaussian_mechanism import GaussianMechanism
-from dp.ledger import Ledger
-from dp.ledger_errors import BadRecordError, LedgerError, LedgerLockedError, LedgerRefusedError, RoundRefusedError
-from dp.ledger_fields import SampleKnownTo, Sampling
-from dp.ledger_records import Adversary, Central, Header, Reserve, Settle
-from dp.opacus_history import from_opacus
-from dp.relation import Relation, Unit
-from dp.round_counter import RoundCounter
-from dp.sampling import discrete_gaussian, skellam
-from dp.signing import LedgerKey
+from dp.ledger.audit import AuditReport, audit
+from dp.ledger.errors import BadRecordError, LedgerError, LedgerLockedError, LedgerRefusedError, RoundRefusedError
+from dp.ledger.records import Central, Header, Reserve, Settle
+from dp.ledger.round_counter import RoundCounter
+from dp.ledger.signing import LedgerKey
+from dp.ledger.writer import Ledger
+from dp.mechanisms.adaptive_clipping import AdaptiveClipping
+from dp.mechanisms.clipping import Clipped, ClippedLayers, clip, clip_layers
+from dp.mechanisms.gaussian import GaussianMechanism
+from dp.noise.samplers import discrete_gaussian, skellam
+from dp.shares.plan import DistributedPlan
+from dp.shares.planning import InfeasiblePlanError, plan
+from dp.vocabulary import Adversary, Relation, SampleKnownTo, Sampling, Unit
 
 __all__ = [
     "AdaptiveClipping",

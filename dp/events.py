@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dp.checks import MAX_COUNT, check_count, check_fraction, check_member, check_real
 from dp.errors import InvalidParameterError, UnlikeEventsError
-from dp.relation import Relation, Unit
+from dp.vocabulary import Relation, Unit
 
 __all__ = [
     "Composed",

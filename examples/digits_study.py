@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl import load_digits
-from fl.demo_model import CLASSES, accuracy, new_model, train
+from fl.app.demo.model import CLASSES, accuracy, new_model, train
 from fl.fedavg import client_delta
 from fl.private import Contribution
 

@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from fl.flatten import flatten, restore
-from fl.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
+from fl.arrays.flatten import flatten, restore
+from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from secagg.errors import InvalidParameterError
 
 __all__ = ["apply", "client_delta", "delta_schema"]

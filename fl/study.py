@@ -14,9 +14,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from fl.flatten import flatten, restore
-from fl.private_simulation import Contribution
-from fl.schema import Arrays, ArraySchema, NamedArrays
+from fl.arrays.flatten import flatten, restore
+from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.private.simulation import Contribution
 from secagg.errors import ClientId, LocalError
 from secagg.policy import check_client_id
 

@@ -1,7 +1,6 @@
 """Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
 
-from secagg.choosing import Bound, Certificate, certify, choose
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import (
     SERVER,
     AuthenticationError,
@@ -22,15 +21,16 @@ from secagg.errors import (
     TooFewClientsError,
     UnexpectedMessageError,
 )
-from secagg.messages import AbortCode
+from secagg.graph.choosing import Bound, Certificate, certify, choose
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
-from secagg.prg import Suite
+from secagg.primitives.prg import Suite
+from secagg.primitives.signing import Identity
+from secagg.protocol.messages import AbortCode
+from secagg.protocol.transcript import NO_MODEL
 from secagg.server import Fault, Result
-from secagg.server_session import ServerSession
-from secagg.signing import Identity
+from secagg.server.session import ServerSession
 from secagg.simulate import SimulationResult, Traffic, simulate
-from secagg.transcript import NO_MODEL
 
 __all__ = [
     "NO_MODEL",

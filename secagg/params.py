@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from secagg.errors import InvalidParameterError
-from secagg.prg import Suite
+from secagg.primitives.prg import Suite
 
 MAX_COHORT_SIZE: Final = 2**20
 """Roster indices are u32 and Shamir points lie below 2**31 - 1; the cap keeps a roster's size sane."""

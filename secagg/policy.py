@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from secagg.choosing import Certificate, certify
 from secagg.errors import ClientId, InvalidParameterError, PolicyViolationError
+from secagg.graph.choosing import Certificate, certify
 from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams, check_integer
-from secagg.prg import Suite
+from secagg.primitives.prg import Suite
 
 MAX_CLIENT_ID: Final = 2**64 - 1
 

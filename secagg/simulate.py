@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import ClientId, InvalidParameterError
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy, check_client_id
+from secagg.primitives.signing import Identity
+from secagg.protocol.transcript import NO_MODEL
 from secagg.server import Fault, Result
-from secagg.server_session import ServerSession
-from secagg.signing import Identity
-from secagg.transcript import NO_MODEL
+from secagg.server.session import ServerSession
 
 STAGES: Final = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
 

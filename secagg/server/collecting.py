@@ -18,8 +18,8 @@ from secagg.errors import (
     TooFewClientsError,
     UnexpectedMessageError,
 )
-from secagg.messages import Message
 from secagg.params import SessionParams
+from secagg.protocol.messages import Message
 
 Expected = TypeVar("Expected", bound=Message)
 Facts = TypeVar("Facts")

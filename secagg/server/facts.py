@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from secagg.bitmap import decode_bitmap
-from secagg.cohort import Cohort
 from secagg.errors import ClientId, InvalidStateError
 from secagg.params import SessionParams
-from secagg.roster import decode_roster
+from secagg.primitives.bitmap import decode_bitmap
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.roster import decode_roster
 
 
 class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from secagg.checks import check_advertisement
+from secagg.client.checks import check_advertisement
 from secagg.errors import (
     AuthenticationError,
     ClientId,
@@ -10,21 +10,21 @@ from secagg.errors import (
     InvalidParameterError,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.params import SessionParams
+from secagg.policy import check_client_id
+from secagg.primitives.signing import IDENTITY_BYTES
+from secagg.protocol.messages import (
     AdvertiseKeys,
     KeyRoster,
 )
-from secagg.params import SessionParams
-from secagg.policy import check_client_id
-from secagg.roster import Roster, RosterEntry
-from secagg.server.collecting import Fault, Outbound, Round
-from secagg.server.facts import Enrolled, Invitees
-from secagg.server.shares import CollectingShares
-from secagg.signing import IDENTITY_BYTES
-from secagg.transcript import (
+from secagg.protocol.roster import Roster, RosterEntry
+from secagg.protocol.transcript import (
     SESSION_ID_BYTES,
     session_context,
 )
+from secagg.server.collecting import Fault, Outbound, Round
+from secagg.server.facts import Enrolled, Invitees
+from secagg.server.shares import CollectingShares
 
 
 class CollectingKeys(Round[Invitees, AdvertiseKeys]):

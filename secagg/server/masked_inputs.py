@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from secagg.bitmap import decode_bitmap, encode_bitmap
-from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 from secagg.errors import (
     AuthenticationError,
     ClientId,
@@ -13,20 +11,22 @@ from secagg.errors import (
     InvalidShareError,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.primitives.bitmap import decode_bitmap, encode_bitmap
+from secagg.primitives.packing import add_packed, check_packed
+from secagg.primitives.prg import word_dtype
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from secagg.protocol.messages import (
     MaskedInput,
     SurvivorSet,
 )
-from secagg.packing import add_packed, check_packed
-from secagg.prg import word_dtype
+from secagg.protocol.transcript import (
+    task_digest,
+)
 from secagg.server.cohort_round import CohortRound, Present
 from secagg.server.collecting import Fault, Outbound, disputed
 from secagg.server.facts import Dealt, Signed, Summed, members
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
-from secagg.transcript import (
-    task_digest,
-)
 
 
 class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):

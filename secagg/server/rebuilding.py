@@ -9,13 +9,13 @@ from concurrent.futures import Executor
 import numpy as np
 import numpy.typing as npt
 
-from secagg.agreement import KeyPair
-from secagg.cohort import Cohort
-from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 from secagg.errors import InvalidShareError
-from secagg.masking import apply_masks, reduce_to_modulus
-from secagg.shamir import limbs_to_secret, reconstruct
-from secagg.sparse_shamir import reconstruct_rows
+from secagg.primitives.agreement import KeyPair
+from secagg.primitives.masking import apply_masks, reduce_to_modulus
+from secagg.primitives.shamir import limbs_to_secret, reconstruct
+from secagg.primitives.sparse_shamir import reconstruct_rows
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 
 Present = npt.NDArray[np.bool_]
 

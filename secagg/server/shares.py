@@ -6,28 +6,28 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from secagg.bitmap import encode_bitmap
 from secagg.errors import (
     ClientId,
     InvalidInputError,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.protocol.messages import (
     SEALED_BYTES,
     SHARE_RECORD_BYTES,
     ShareDelivery,
     ShareKeys,
 )
-from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import Fault, Outbound
-from secagg.server.facts import Dealt, Enrolled
-from secagg.server.masked_inputs import CollectingMaskedInputs
-from secagg.transcript import (
+from secagg.protocol.transcript import (
     COMMITMENT_BYTES,
     CONTEXT_BYTES,
     MODEL_DIGEST_BYTES,
     NO_MODEL,
 )
+from secagg.server.cohort_round import CohortRound
+from secagg.server.collecting import Fault, Outbound
+from secagg.server.facts import Dealt, Enrolled
+from secagg.server.masked_inputs import CollectingMaskedInputs
 
 Present: TypeAlias = npt.NDArray[np.bool_]
 

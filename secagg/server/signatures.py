@@ -4,23 +4,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from secagg.bitmap import encode_bitmap
 from secagg.errors import (
     ClientId,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.primitives.signing import SIGNATURE_BYTES, verify
+from secagg.protocol.messages import (
     ConsistencySignature,
     UnmaskingRequest,
+)
+from secagg.protocol.transcript import (
+    consistency_digest,
 )
 from secagg.server.cohort_round import CohortRound
 from secagg.server.collecting import Fault, Outbound
 from secagg.server.facts import Signed, Summed, members
 from secagg.server.unmasking import CollectingUnmasking
-from secagg.signing import SIGNATURE_BYTES, verify
-from secagg.transcript import (
-    consistency_digest,
-)
 
 
 class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):

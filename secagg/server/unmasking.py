@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 from secagg.errors import (
     ClientId,
     InvalidShareError,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.primitives.shamir import LIMBS, SHARE_BYTES, decode_shares
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from secagg.protocol.messages import (
     UnmaskingShares,
 )
 from secagg.server.cohort_round import CohortRound
 from secagg.server.collecting import Fault, disputed
 from secagg.server.facts import Signed, members
 from secagg.server.rebuilding import rebuild_secrets, remove_masks
-from secagg.shamir import LIMBS, SHARE_BYTES, decode_shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from secagg.bitmap import encode_bitmap
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import (
     ClientId,
     InvalidShareError,
@@ -28,7 +27,11 @@ from secagg.errors import (
     StateSpentError,
     TooFewClientsError,
 )
-from secagg.messages import (
+from secagg.params import SessionParams
+from secagg.policy import ClientPolicy
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.primitives.signing import Identity
+from secagg.protocol.messages import (
     SHARE_RECORD_BYTES,
     ConsistencySignature,
     KeyRoster,
@@ -42,11 +45,8 @@ from secagg.messages import (
     decode,
     encode,
 )
-from secagg.params import SessionParams
-from secagg.policy import ClientPolicy
 from secagg.server import Result
-from secagg.server_session import ServerSession
-from secagg.signing import Identity
+from secagg.server.session import ServerSession
 from secagg.testing.strategies import answering, session_params, vectors
 from secagg.testing.view import ServerView
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from secagg.choosing import certify
 from secagg.errors import ClientId
+from secagg.graph.choosing import certify
 from secagg.params import AdversaryModel, SessionParams, default_threshold
 from secagg.policy import MAX_CLIENT_ID
-from secagg.prg import Suite, word_dtype
+from secagg.primitives.prg import Suite, word_dtype
 
 
 @st.composite

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from secagg.bitmap import decode_bitmap
-from secagg.cohort import Cohort
 from secagg.errors import ClientId
-from secagg.messages import KeyRoster, MaskedInput, Message, ShareDelivery, UnmaskingShares
 from secagg.params import SessionParams
-from secagg.roster import Roster, decode_roster
-from secagg.shamir import SHARE_BYTES, decode_shares
+from secagg.primitives.bitmap import decode_bitmap
+from secagg.primitives.shamir import SHARE_BYTES, decode_shares
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.messages import KeyRoster, MaskedInput, Message, ShareDelivery, UnmaskingShares
+from secagg.protocol.roster import Roster, decode_roster
 
 
 class ServerView:

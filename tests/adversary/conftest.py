@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adversary.scene import Scene
+from tests.kit.attack_scene import Scene
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["complete", "sparse"])

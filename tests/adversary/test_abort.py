@@ -3,9 +3,9 @@
 import pytest
 
 from secagg.errors import MalformedMessageError, StateSpentError, TooFewClientsError, UnexpectedMessageError
-from secagg.messages import Abort, AbortCode
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, SPARE, STRANGER, VICTIM, Scene, both_models
+from secagg.protocol.messages import Abort, AbortCode
+from tests.kit.attack_scene import LIAR, SPARE, STRANGER, VICTIM, Scene, both_models
 
 
 @both_models

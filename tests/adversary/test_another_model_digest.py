@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pytest
 
 from secagg.errors import AuthenticationError
-from secagg.masking import apply_masks, reduce_to_modulus
-from secagg.messages import UnmaskingRequest
-from secagg.packing import add_packed
 from secagg.params import AdversaryModel
+from secagg.primitives.masking import apply_masks, reduce_to_modulus
+from secagg.primitives.packing import add_packed
+from secagg.protocol.messages import UnmaskingRequest
 from secagg.server import Result
-from tests.adversary.scene import (
+from tests.kit.attack_scene import (
     ACTIVE,
     ANOTHER_MODEL,
     COMPLETE,

@@ -12,22 +12,22 @@ import numpy.typing as npt
 import pytest
 
 from secagg import choose
-from secagg.agreement import KeyPair
-from secagg.checks import check_majority, check_quorum, check_survivors
-from secagg.client_session import ClientSession
-from secagg.cohort import Cohort
+from secagg.client.checks import check_majority, check_quorum, check_survivors
+from secagg.client.session import ClientSession
 from secagg.errors import ClientId, InconsistentServerError, PolicyViolationError
-from secagg.graph import Graph
-from secagg.masking import apply_masks
-from secagg.messages import KeyRoster, MaskedInput, decode
-from secagg.packing import unpack
+from secagg.graph.ring import Graph
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
-from secagg.prg import Suite
-from secagg.roster import decode_roster
+from secagg.primitives.agreement import KeyPair
+from secagg.primitives.masking import apply_masks
+from secagg.primitives.packing import unpack
+from secagg.primitives.prg import Suite
+from secagg.primitives.signing import Identity
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.messages import KeyRoster, MaskedInput, decode
+from secagg.protocol.roster import decode_roster
 from secagg.server.rebuilding import rebuild_secrets
-from secagg.server_session import ServerSession
-from secagg.signing import Identity
+from secagg.server.session import ServerSession
 
 ACTIVE = AdversaryModel.ACTIVE
 Places = npt.NDArray[np.intp]

@@ -3,11 +3,11 @@
 A request for both cannot be expressed; the survivor set alone decides, and what it does not ask for is forgotten.
 """
 
-from secagg.dealing import KIND_MASK_KEY, KIND_SELF_MASK_SEED
-from secagg.messages import SEALED_BYTES
 from secagg.params import AdversaryModel
-from secagg.shamir import SHARE_BYTES
-from tests.adversary.scene import NEIGHBOURS, SPARE, VICTIM, Scene, both_models, records
+from secagg.primitives.shamir import SHARE_BYTES
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_SELF_MASK_SEED
+from secagg.protocol.messages import SEALED_BYTES
+from tests.kit.attack_scene import NEIGHBOURS, SPARE, VICTIM, Scene, both_models, records
 
 
 @both_models

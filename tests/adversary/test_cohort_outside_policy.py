@@ -6,7 +6,7 @@ import pytest
 
 from secagg.errors import InconsistentServerError, PolicyViolationError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import (
+from tests.kit.attack_scene import (
     HONEST_BUT_CURIOUS,
     NEIGHBOURS,
     SPARE,

@@ -8,7 +8,7 @@ import pytest
 
 from secagg.errors import InvalidStateError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, VICTIM, Scene, both_models
+from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, both_models
 
 WAYS: dict[str, Callable[[object], object]] = {
     "copy": copy.copy,

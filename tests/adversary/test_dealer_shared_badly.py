@@ -8,11 +8,11 @@ import os
 
 import pytest
 
-from secagg.agreement import KeyPair
-from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED, deal, dealing_rand_bytes
 from secagg.errors import InvalidShareError, StateSpentError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, NEIGHBOURS, Scene, both_models
+from secagg.primitives.agreement import KeyPair
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED, deal, dealing_rand_bytes
+from tests.kit.attack_scene import LIAR, NEIGHBOURS, Scene, both_models
 
 
 def misdealt(scene: Scene, kind: int) -> Scene:

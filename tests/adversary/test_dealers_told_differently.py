@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from secagg.errors import AuthenticationError, InconsistentServerError
-from secagg.messages import SHARE_RECORD_BYTES, UnmaskingRequest
-from tests.adversary.scene import ACTIVE, PEER, SPARE, VICTIM, Scene, both_models, records, without
+from secagg.protocol.messages import SHARE_RECORD_BYTES, UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, PEER, SPARE, VICTIM, Scene, both_models, records, without
 
 
 def told_without(scene: Scene, client: int, absent: int) -> bytes:

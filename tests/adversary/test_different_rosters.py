@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from secagg.agreement import KeyPair
 from secagg.errors import AuthenticationError, InvalidShareError, MalformedMessageError, PolicyViolationError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from secagg.shamir import SHARE_BYTES
-from tests.adversary.scene import (
+from secagg.primitives.agreement import KeyPair
+from secagg.primitives.shamir import SHARE_BYTES
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import (
     ACTIVE,
     HONEST_BUT_CURIOUS,
     LIAR,

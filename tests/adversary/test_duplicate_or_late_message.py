@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import StateSpentError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import EXCHANGES, LIAR, SPARE, Scene, both_models
+from tests.kit.attack_scene import EXCHANGES, LIAR, SPARE, Scene, both_models
 
 
 @both_models

@@ -2,10 +2,10 @@
 
 import pytest
 
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import StateSpentError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
+from tests.kit.attack_scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
 
 
 def restored(scene: Scene, client: int) -> ClientSession:

@@ -6,10 +6,10 @@ import pytest
 
 from secagg import ClientPolicy, ClientSession, Identity, ServerSession
 from secagg.errors import InvalidShareError, MalformedMessageError, TooFewClientsError
-from secagg.messages import decode, encode
 from secagg.params import AdversaryModel, SessionParams
-from secagg.shamir import SHARE_BYTES
-from tests.adversary.scene import (
+from secagg.primitives.shamir import SHARE_BYTES
+from secagg.protocol.messages import decode, encode
+from tests.kit.attack_scene import (
     ACTIVE,
     BELIEVED,
     NEIGHBOURS,

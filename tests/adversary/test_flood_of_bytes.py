@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from secagg import messages
 from secagg.errors import MalformedMessageError
-from secagg.messages import HEADER_BYTES
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange
+from secagg.protocol import messages
+from secagg.protocol.messages import HEADER_BYTES
+from tests.kit.attack_scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange
 
 
 class DecoderReachedError(Exception):

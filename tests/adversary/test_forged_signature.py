@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from secagg.agreement import KeyPair
 from secagg.errors import AuthenticationError
-from secagg.roster import RosterEntry, entry_bytes
-from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, PEER, VICTIM, Scene, flipped, records, sparse_only
+from secagg.primitives.agreement import KeyPair
+from secagg.protocol.roster import RosterEntry, entry_bytes
+from tests.kit.attack_scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, PEER, VICTIM, Scene, flipped, records, sparse_only
 
 FORGERIES = {
     "zeros": lambda scene, genuine, lie: bytes(64),

@@ -8,13 +8,13 @@ import os
 
 import pytest
 
-from secagg.agreement import KeyPair
-from secagg.dealing import deal, dealing_rand_bytes
 from secagg.errors import InvalidShareError, MalformedMessageError, TooFewClientsError
-from secagg.graph import Graph
-from secagg.messages import SEALED_BYTES
+from secagg.graph.ring import Graph
 from secagg.params import AdversaryModel
-from tests.adversary.scene import BELIEVED, LIAR, NEIGHBOURS, THRESHOLD, Scene, both_models, records, sparse_only
+from secagg.primitives.agreement import KeyPair
+from secagg.protocol.dealing import deal, dealing_rand_bytes
+from secagg.protocol.messages import SEALED_BYTES
+from tests.kit.attack_scene import BELIEVED, LIAR, NEIGHBOURS, THRESHOLD, Scene, both_models, records, sparse_only
 
 TOLERATED = NEIGHBOURS - THRESHOLD
 

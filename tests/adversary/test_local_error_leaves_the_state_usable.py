@@ -6,11 +6,11 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import InvalidInputError, InvalidParameterError, InvalidStateError, LocalError
 from secagg.params import AdversaryModel
 from secagg.policy import ClientPolicy
-from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, OUR_MODEL, VICTIM, Scene, both_models
+from tests.kit.attack_scene import ACTIVE, HONEST_BUT_CURIOUS, OUR_MODEL, VICTIM, Scene, both_models
 
 BAD_VECTORS = {
     "none": None,

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from secagg.agreement import KeyPair
 from secagg.errors import AuthenticationError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from tests.adversary.scene import ACTIVE, LIAR, VICTIM, Scene, both_models, sparse_only
+from secagg.primitives.agreement import KeyPair
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import ACTIVE, LIAR, VICTIM, Scene, both_models, sparse_only
 
 PRIME = 2**255 - 19
 # The u-coordinates of order 1, 2, 4 and 8 (cr.yp.to/ecdh.html), and keys that are not reduced.

@@ -8,15 +8,15 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 
-from secagg.bitmap import encode_bitmap
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import SERVER, InconsistentServerError, PolicyViolationError, StateSpentError
-from secagg.messages import UnmaskingRequest, decode, encode
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
-from secagg.server_session import ServerSession
-from secagg.signing import Identity
-from tests.adversary.scene import ACTIVE, VICTIM, Scene, records, without
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.primitives.signing import Identity
+from secagg.protocol.messages import UnmaskingRequest, decode, encode
+from secagg.server.session import ServerSession
+from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, records, without
 
 PARAMS = SessionParams(cohort_size=30, neighbours=6, threshold=4, vector_length=1, modulus_bits=8)
 """A client and its neighbours have 13 clients in all their neighbourhoods; more than half of 30 are 16."""

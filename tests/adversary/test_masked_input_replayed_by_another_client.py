@@ -9,7 +9,7 @@ import pytest
 
 from secagg.errors import AuthenticationError, MalformedMessageError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, VICTIM, Scene, both_models, without
+from tests.kit.attack_scene import LIAR, VICTIM, Scene, both_models, without
 
 
 @both_models

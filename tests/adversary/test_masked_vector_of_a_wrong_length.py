@@ -3,9 +3,9 @@
 import pytest
 
 from secagg.errors import MalformedMessageError
-from secagg.messages import MaskedInput
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, Scene, both_models
+from secagg.protocol.messages import MaskedInput
+from tests.kit.attack_scene import LIAR, Scene, both_models
 
 # 11 words of 20 bits: 28 bytes, with four spare bits in the last.
 CHANGES = {

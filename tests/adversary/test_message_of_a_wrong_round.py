@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import MalformedMessageError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, EXCHANGES, LIAR, VICTIM, Scene, both_models
+from tests.kit.attack_scene import ACTIVE, EXCHANGES, LIAR, VICTIM, Scene, both_models
 
 SESSION = bytes(range(16))
 EXPECTED = {

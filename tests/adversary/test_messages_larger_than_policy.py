@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import PolicyViolationError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import VICTIM, Scene, both_models
+from tests.kit.attack_scene import VICTIM, Scene, both_models
 
 
 @both_models

@@ -8,9 +8,9 @@ import struct
 import msgspec
 import pytest
 
-from secagg.messages import HEADER_BYTES, SurvivorSet
 from secagg.params import AdversaryModel
-from tests.adversary.scene import VICTIM, Scene, both_models
+from secagg.protocol.messages import HEADER_BYTES, SurvivorSet
+from tests.kit.attack_scene import VICTIM, Scene, both_models
 
 # Of a survivor set, given its two fields.
 SHAPES = {

@@ -3,8 +3,8 @@
 import pytest
 
 from secagg.errors import AuthenticationError, InvalidInputError
-from secagg.server_session import ServerSession
-from tests.adversary.scene import ACCOMPLICE, ACTIVE, LIAR, VICTIM, Scene
+from secagg.server.session import ServerSession
+from tests.kit.attack_scene import ACCOMPLICE, ACTIVE, LIAR, VICTIM, Scene
 
 
 def test_one_identity_key_for_two_clients_of_a_roster_is_refused():

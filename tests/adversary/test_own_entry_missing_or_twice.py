@@ -6,8 +6,8 @@ import pytest
 
 from secagg.errors import InconsistentServerError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from tests.adversary.scene import SPARE, STRANGER, VICTIM, Scene, both_models
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import SPARE, STRANGER, VICTIM, Scene, both_models
 
 
 def peers(scene: Scene) -> list[RosterEntry]:

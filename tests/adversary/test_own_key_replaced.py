@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from secagg.agreement import KeyPair
 from secagg.errors import InconsistentServerError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, LIAR, VICTIM, Scene, both_models
+from secagg.primitives.agreement import KeyPair
+from tests.kit.attack_scene import ACTIVE, LIAR, VICTIM, Scene, both_models
 
 
 def with_victim(scene: Scene, **changes: bytes) -> bytes:

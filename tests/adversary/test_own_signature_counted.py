@@ -9,8 +9,8 @@ from itertools import combinations
 import pytest
 
 from secagg.errors import InconsistentServerError
-from secagg.messages import UnmaskingRequest
-from tests.adversary.scene import ACTIVE, QUORUM, THRESHOLD, VICTIM, Scene, records, sparse_only, without
+from secagg.protocol.messages import UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, QUORUM, THRESHOLD, VICTIM, Scene, records, sparse_only, without
 
 
 def request(scene: Scene, signers: Collection[int]) -> bytes:

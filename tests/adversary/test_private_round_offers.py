@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from dp.adaptive_clipping import AdaptiveClipping
-from dp.ledger import Ledger
-from dp.ledger_errors import LedgerRefusedError, RoundRefusedError
-from dp.ledger_records import NO_HEAD
-from dp.relation import Unit
+from dp.ledger.errors import LedgerRefusedError, RoundRefusedError
+from dp.ledger.records import NO_HEAD
+from dp.ledger.writer import Ledger
+from dp.mechanisms.adaptive_clipping import AdaptiveClipping
+from dp.vocabulary import Unit
 from fl.errors import PlanMismatchError
-from fl.private_vector import PrivateSum
-from fl.server_round import ServerRound
+from fl.private.server_round import ServerRound
+from fl.private.vector import PrivateSum
 from secagg.errors import (
     LocalError,
     MalformedMessageError,
@@ -25,8 +25,8 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.params import AdversaryModel
-from secagg.prg import Suite
-from tests.unit.fl_private_scene import (
+from secagg.primitives.prg import Suite
+from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
     VICTIM,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dp.ledger_errors import RoundRefusedError
-from fl.round_messages import Step, encode_round_message
-from secagg.client_session import ClientSession
-from tests.unit.fl_private_scene import ACTIVE, OTHER, VICTIM, Scene, planned
+from dp.ledger.errors import RoundRefusedError
+from fl.private.messages import Step, encode_round_message
+from secagg.client.session import ClientSession
+from tests.kit.private_round_scene import ACTIVE, OTHER, VICTIM, Scene, planned
 
 
 def test_a_request_that_overtakes_the_survivors_is_answered_after_the_reserve_or_never(

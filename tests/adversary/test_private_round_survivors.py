@@ -15,15 +15,14 @@ from dp_accounting import dp_event
 from dp_accounting.rdp import RdpAccountant
 
 from dp.errors import InvalidParameterError
-from dp.ledger_records import NO_HEAD, Reserve
-from fl.client_round import ClientRound
+from dp.ledger.records import NO_HEAD, Reserve
+from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
-from fl.flatten import flatten
-from fl.plan import PrivatePlan
-from fl.private_vector import PrivateVector
-from fl.round_messages import Offer, Step, encode_round_message
-from secagg.bitmap import encode_bitmap
-from secagg.client_session import ClientSession
+from fl.private.client_round import ClientRound
+from fl.private.messages import Offer, Step, encode_round_message
+from fl.private.plan import PrivatePlan
+from fl.private.vector import PrivateVector
+from secagg.client.session import ClientSession
 from secagg.errors import (
     ClientId,
     InconsistentServerError,
@@ -33,9 +32,10 @@ from secagg.errors import (
 )
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
+from secagg.primitives.bitmap import encode_bitmap
 from secagg.server import Result
-from secagg.server_session import ServerSession
-from tests.unit.fl_private_scene import (
+from secagg.server.session import ServerSession
+from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
     SCHEMA,

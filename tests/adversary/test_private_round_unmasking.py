@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from dp.auditing import Verdict, audit
-from dp.ledger_errors import RoundRefusedError
-from dp.ledger_fields import SampleKnownTo, Sampling
-from dp.ledger_records import DISTRIBUTED_DISCRETE_GAUSSIAN, NO_HEAD, Close, Reserve, Settle
-from fl.round_messages import Offer, Step, encode_round_message
+from dp.ledger.audit import Verdict, audit
+from dp.ledger.errors import RoundRefusedError
+from dp.ledger.records import NO_HEAD, Close, Reserve, Settle
+from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SampleKnownTo, Sampling
+from fl.private.messages import Offer, Step, encode_round_message
 from secagg.errors import MalformedMessageError, StateSpentError, UnexpectedMessageError
-from secagg.messages import Abort as AbortMessage
-from secagg.messages import AbortCode, encode
 from secagg.params import AdversaryModel
-from tests.unit.dp_ledger_scene import canonical
-from tests.unit.fl_private_scene import ACTIVE, CURIOUS, VICTIM, Scene, both_models, chain, planned, record
+from secagg.protocol.messages import Abort as AbortMessage
+from secagg.protocol.messages import AbortCode, encode
+from tests.kit.ledger_scene import canonical
+from tests.kit.private_round_scene import ACTIVE, CURIOUS, VICTIM, Scene, both_models, chain, planned, record
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import pytest
 
 from secagg.errors import AuthenticationError, PolicyViolationError
-from secagg.messages import ShareKeys, UnmaskingRequest
-from tests.adversary.scene import ACCOMPLICE, ACTIVE, LIAR, VICTIM, Scene, sparse_only, without
+from secagg.protocol.messages import ShareKeys, UnmaskingRequest
+from tests.kit.attack_scene import ACCOMPLICE, ACTIVE, LIAR, VICTIM, Scene, sparse_only, without
 
 GHOST = LIAR
 CAREFUL = VICTIM

@@ -4,11 +4,11 @@ import base64
 import traceback
 from collections.abc import Iterator
 
-from secagg.agreement import KeyPair
-from secagg.client_session import _Snapshot
+from secagg.client.session import _Snapshot
 from secagg.errors import SecAggError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
+from secagg.primitives.agreement import KeyPair
+from tests.kit.attack_scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
 
 
 def spellings(secret: bytes) -> Iterator[str]:

@@ -6,8 +6,8 @@ import pytest
 
 from secagg.errors import AuthenticationError, InconsistentServerError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, PEER, VICTIM, Scene, both_models, sparse_only
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, PEER, VICTIM, Scene, both_models, sparse_only
 
 # Which of the liar's keys is a copy of whose key.
 copies = pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from secagg.errors import InconsistentServerError
 from secagg.params import AdversaryModel
-from secagg.roster import entry_bytes
-from tests.adversary.scene import (
+from secagg.protocol.roster import entry_bytes
+from tests.kit.attack_scene import (
     HONEST_BUT_CURIOUS,
     PEER,
     SPARE,

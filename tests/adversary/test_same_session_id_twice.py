@@ -3,9 +3,9 @@
 import pytest
 
 from secagg.errors import AuthenticationError, InconsistentServerError, InvalidShareError, MalformedMessageError
-from secagg.messages import UnmaskingRequest
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, VICTIM, Scene, both_models
+from secagg.protocol.messages import UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, both_models
 
 
 def twins(model: AdversaryModel) -> tuple[Scene, Scene]:

@@ -7,10 +7,10 @@ no share of it, says so, and the exact sum comes out without that share.
 import pytest
 
 from secagg.errors import SERVER
-from secagg.messages import SEALED_BYTES
 from secagg.params import AdversaryModel
-from secagg.shamir import SHARE_BYTES
-from tests.adversary.scene import LIAR, NEIGHBOURS, PEER, VICTIM, Scene, both_models, flipped, records, sparse_only
+from secagg.primitives.shamir import SHARE_BYTES
+from secagg.protocol.messages import SEALED_BYTES
+from tests.kit.attack_scene import LIAR, NEIGHBOURS, PEER, VICTIM, Scene, both_models, flipped, records, sparse_only
 
 
 def table_for(scene: Scene, client: int) -> dict[int, bytes]:

@@ -3,7 +3,7 @@
 import pytest
 
 from secagg.errors import InconsistentServerError, StateSpentError, UnexpectedMessageError
-from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, SPARE, VICTIM, Scene, without
+from tests.kit.attack_scene import ACTIVE, HONEST_BUT_CURIOUS, SPARE, VICTIM, Scene, without
 
 
 def test_a_client_that_signed_one_set_does_not_sign_another():

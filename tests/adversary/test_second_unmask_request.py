@@ -3,9 +3,9 @@
 import pytest
 
 from secagg.errors import StateSpentError
-from secagg.messages import UnmaskingRequest
 from secagg.params import AdversaryModel
-from tests.adversary.scene import ACTIVE, SPARE, VICTIM, Scene, both_models, records, without
+from secagg.protocol.messages import UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, SPARE, VICTIM, Scene, both_models, records, without
 
 
 @both_models

@@ -9,9 +9,9 @@ import re
 import pytest
 
 from secagg.errors import InconsistentServerError
-from secagg.messages import SHARE_RECORD_BYTES
 from secagg.params import AdversaryModel
-from tests.adversary.scene import (
+from secagg.protocol.messages import SHARE_RECORD_BYTES
+from tests.kit.attack_scene import (
     HONEST_BUT_CURIOUS,
     NEIGHBOURS,
     SPARE,

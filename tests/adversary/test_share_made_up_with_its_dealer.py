@@ -6,13 +6,13 @@ The commitment matches, so the server has to look at the share itself: its point
 import numpy as np
 import pytest
 
-from secagg.dealing import KIND_SELF_MASK_SEED
 from secagg.errors import InvalidShareError
-from secagg.field import PRIME
-from secagg.messages import SEALED_BYTES
 from secagg.params import AdversaryModel
-from secagg.shamir import LIMBS, SHARE_BYTES
-from tests.adversary.scene import LIAR, PEER, THRESHOLD, Scene, both_models, records
+from secagg.primitives.field import PRIME
+from secagg.primitives.shamir import LIMBS, SHARE_BYTES
+from secagg.protocol.dealing import KIND_SELF_MASK_SEED
+from secagg.protocol.messages import SEALED_BYTES
+from tests.kit.attack_scene import LIAR, PEER, THRESHOLD, Scene, both_models, records
 
 HOLDER = PEER
 """A neighbour of the dealer in either graph."""

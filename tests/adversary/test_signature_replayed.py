@@ -3,8 +3,8 @@
 import pytest
 
 from secagg.errors import AuthenticationError
-from secagg.messages import UnmaskingRequest
-from tests.adversary.scene import ACTIVE, LIAR, PEER, VICTIM, Scene, sparse_only
+from secagg.protocol.messages import UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, LIAR, PEER, VICTIM, Scene, sparse_only
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from collections.abc import Collection
 import pytest
 
 from secagg.errors import AuthenticationError, InconsistentServerError
-from secagg.messages import UnmaskingRequest
-from secagg.transcript import consistency_digest
-from tests.adversary.scene import (
+from secagg.protocol.messages import UnmaskingRequest
+from secagg.protocol.transcript import consistency_digest
+from tests.kit.attack_scene import (
     ACTIVE,
     ANOTHER_MODEL,
     LIAR,

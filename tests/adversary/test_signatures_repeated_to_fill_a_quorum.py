@@ -3,8 +3,8 @@
 import pytest
 
 from secagg.errors import AuthenticationError
-from secagg.messages import UnmaskingRequest
-from tests.adversary.scene import ACTIVE, VICTIM, Scene, records
+from secagg.protocol.messages import UnmaskingRequest
+from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, records
 
 
 def genuine(scene: Scene) -> dict[int, bytes]:

@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import InvalidInputError, InvalidStateError, LocalError
 from secagg.params import AdversaryModel
-from secagg.server_session import ServerSession
-from tests.adversary.scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, VICTIM, Scene, both_models, flipped
+from secagg.server.session import ServerSession
+from tests.kit.attack_scene import ACTIVE, HONEST_BUT_CURIOUS, LIAR, VICTIM, Scene, both_models, flipped
 
 KEY, ANOTHER_KEY = b"k" * 32, b"K" * 32
 wrapped_or_not = pytest.mark.parametrize("key", [None, KEY], ids=["plain", "wrapped"])

@@ -4,8 +4,8 @@ import pytest
 
 from secagg.errors import AuthenticationError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from tests.adversary.scene import ACTIVE, LIAR, STRANGER, VICTIM, Scene, both_models
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import ACTIVE, LIAR, STRANGER, VICTIM, Scene, both_models
 
 
 @both_models

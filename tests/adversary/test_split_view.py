@@ -11,9 +11,9 @@ from itertools import combinations
 import pytest
 
 from secagg.errors import AuthenticationError, InconsistentServerError
-from secagg.messages import ConsistencySignature, UnmaskingRequest
-from secagg.transcript import consistency_digest
-from tests.adversary.scene import ACTIVE, COMPLETE, Scene, without
+from secagg.protocol.messages import ConsistencySignature, UnmaskingRequest
+from secagg.protocol.transcript import consistency_digest
+from tests.kit.attack_scene import ACTIVE, COMPLETE, Scene, without
 
 TARGET = COMPLETE[0]
 

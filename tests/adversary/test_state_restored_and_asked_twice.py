@@ -6,12 +6,12 @@ that the threshold allows for.
 
 import pytest
 
-from secagg.client_session import ClientSession
+from secagg.client.session import ClientSession
 from secagg.errors import StateSpentError, UnexpectedMessageError
 from secagg.params import AdversaryModel
-from secagg.server_session import ServerSession
-from tests.adversary.scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
+from secagg.server.session import ServerSession
 from tests.adversary.test_split_view import TARGET, split
+from tests.kit.attack_scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
 
 
 def revived(scene: Scene, snapshot: bytes, client: int = VICTIM) -> ClientSession:

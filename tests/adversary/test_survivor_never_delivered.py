@@ -5,7 +5,7 @@ The victim did not mask with that client, so the two would not cancel and the se
 
 from secagg.errors import AuthenticationError, InconsistentServerError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import (
+from tests.kit.attack_scene import (
     ACTIVE,
     PEER,
     SPARE,

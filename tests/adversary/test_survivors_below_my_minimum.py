@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import PolicyViolationError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import (
+from tests.kit.attack_scene import (
     ACTIVE,
     HONEST_BUT_CURIOUS,
     SPARE,

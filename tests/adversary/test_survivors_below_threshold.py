@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import InconsistentServerError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import THRESHOLD, VICTIM, Scene, both_models, sparse_only
+from tests.kit.attack_scene import THRESHOLD, VICTIM, Scene, both_models, sparse_only
 
 
 @both_models

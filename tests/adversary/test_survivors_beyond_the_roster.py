@@ -1,7 +1,7 @@
 """A server counts strangers among the survivors."""
 
 from secagg.params import AdversaryModel
-from tests.adversary.scene import HONEST_BUT_CURIOUS, VICTIM, Scene, bitmap, both_models, sparse_only
+from tests.kit.attack_scene import HONEST_BUT_CURIOUS, VICTIM, Scene, bitmap, both_models, sparse_only
 
 
 @both_models

@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import MalformedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import LIAR, VICTIM, Scene, both_models, every_exchange
+from tests.kit.attack_scene import LIAR, VICTIM, Scene, both_models, every_exchange
 
 
 def cut(data: bytes) -> list[bytes]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from secagg.errors import AuthenticationError, InvalidInputError
-from tests.adversary.scene import ACTIVE, LIAR, SPARE, STRANGER, VICTIM, Scene
+from tests.kit.attack_scene import ACTIVE, LIAR, SPARE, STRANGER, VICTIM, Scene
 
 
 def public_keys() -> dict[int, bytes]:

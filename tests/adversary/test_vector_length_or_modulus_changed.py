@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from secagg.agreement import KeyPair
 from secagg.errors import AuthenticationError, InvalidInputError, PolicyViolationError
 from secagg.params import AdversaryModel
-from secagg.roster import RosterEntry
-from tests.adversary.scene import ACTIVE, VICTIM, Scene, both_models, offer
+from secagg.primitives.agreement import KeyPair
+from secagg.protocol.roster import RosterEntry
+from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, both_models, offer
 
 CHANGES = {"vector_length": 12, "modulus_bits": 21, "application": b"another plan"}
 

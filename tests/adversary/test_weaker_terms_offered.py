@@ -4,8 +4,8 @@ import pytest
 
 from secagg.errors import PolicyViolationError
 from secagg.params import AdversaryModel
-from secagg.prg import Suite
-from tests.adversary.scene import (
+from secagg.primitives.prg import Suite
+from tests.kit.attack_scene import (
     ACTIVE,
     HONEST_BUT_CURIOUS,
     QUORUM,

@@ -3,8 +3,8 @@
 import pytest
 
 from secagg.errors import AuthenticationError, TooFewClientsError
-from secagg.transcript import consistency_digest
-from tests.adversary.scene import (
+from secagg.protocol.transcript import consistency_digest
+from tests.kit.attack_scene import (
     ACTIVE,
     LIAR,
     NEIGHBOURS,

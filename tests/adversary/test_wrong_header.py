@@ -4,7 +4,7 @@ import pytest
 
 from secagg.errors import MalformedMessageError
 from secagg.params import AdversaryModel
-from tests.adversary.scene import SPARE, VICTIM, Scene, both_models, every_exchange
+from tests.kit.attack_scene import SPARE, VICTIM, Scene, both_models, every_exchange
 
 CHANGES = {
     "magic": lambda data: b"SAGS" + data[4:],

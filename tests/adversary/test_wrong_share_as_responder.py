@@ -4,11 +4,11 @@ from collections.abc import Collection
 
 import pytest
 
-from secagg.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
 from secagg.errors import InvalidShareError, MalformedMessageError
 from secagg.params import AdversaryModel
-from secagg.shamir import SHARE_BYTES
-from tests.adversary.scene import (
+from secagg.primitives.shamir import SHARE_BYTES
+from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
+from tests.kit.attack_scene import (
     LIAR,
     NEIGHBOURS,
     PEER,

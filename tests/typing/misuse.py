@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams, simulate
-from secagg.client import (
+from secagg.client.states import (
     AdvertisingKeys,
     AwaitingSurvivors,
     CheckingConsistency,
@@ -16,7 +16,7 @@ from secagg.client import (
     Unmasking,
 )
 from secagg.errors import ClientId, InvalidShareError, RemoteError, TooFewClientsError
-from secagg.messages import (
+from secagg.protocol.messages import (
     AdvertiseKeys,
     KeyRoster,
     MaskedInput,

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 import secagg
 from secagg import ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams, simulate
-from secagg.client import AdvertisingKeys, AwaitingSurvivors, CheckingConsistency
-from secagg.messages import (
+from secagg.client.states import AdvertisingKeys, AwaitingSurvivors, CheckingConsistency
+from secagg.protocol.messages import (
     AdvertiseKeys,
     ConsistencySignature,
     KeyRoster,

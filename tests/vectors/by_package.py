@@ -11,19 +11,25 @@ from secagg import (
     Suite,
     TooFewClientsError,
 )
-from secagg.agreement import KeyPair, check_public_key
-from secagg.bitmap import encode_bitmap
-from secagg.choosing import certify
-from secagg.cohort import Cohort
-from secagg.dealing import _as_committed
 from secagg.errors import AuthenticationError, InconsistentServerError, MalformedMessageError
-from secagg.graph import Graph
-from secagg.masking import reduce_to_modulus, sum_masks
-from secagg.packing import pack, unpack, word_dtype
-from secagg.roster import Roster, RosterEntry
-from secagg.shamir import decode_shares, encode_shares, limbs_to_secret, reconstruct, split
-from secagg.signing import verify
-from secagg.transcript import advertisement_digest, consistency_digest, graph_seed, session_context, task_digest
+from secagg.graph.choosing import certify
+from secagg.graph.ring import Graph
+from secagg.primitives.agreement import KeyPair, check_public_key
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.primitives.masking import reduce_to_modulus, sum_masks
+from secagg.primitives.packing import pack, unpack, word_dtype
+from secagg.primitives.shamir import decode_shares, encode_shares, limbs_to_secret, reconstruct, split
+from secagg.primitives.signing import verify
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.dealing import _as_committed
+from secagg.protocol.roster import Roster, RosterEntry
+from secagg.protocol.transcript import (
+    advertisement_digest,
+    consistency_digest,
+    graph_seed,
+    session_context,
+    task_digest,
+)
 from tests.vectors import drive
 from tests.vectors.forms import Json, Refused, hex_of_words, number, session_arguments, session_outputs, u64, words
 

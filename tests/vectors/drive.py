@@ -1,6 +1,6 @@
 """Whole sessions of the package as functions of their inputs, for vectors and interoperability.
 
-Clients are run through the states of `secagg.client`, whose private halves take their randomness as an
+Clients are run through the states of `secagg.client.states`, whose private halves take their randomness as an
 argument; the server is a `ServerSession` over bytes.
 """
 
@@ -10,9 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secagg import ClientPolicy, Identity, Result, ServerSession, SessionParams, TooFewClientsError
-from secagg.client import AdvertisingKeys, AwaitingSurvivors, CheckingConsistency, MaskingInput, SharingKeys, Unmasking
+from secagg.client.states import (
+    AdvertisingKeys,
+    AwaitingSurvivors,
+    CheckingConsistency,
+    MaskingInput,
+    SharingKeys,
+    Unmasking,
+)
 from secagg.errors import SERVER
-from secagg.messages import (
+from secagg.primitives.packing import word_dtype
+from secagg.protocol.messages import (
     KeyRoster,
     Message,
     ShareDelivery,
@@ -22,7 +30,6 @@ from secagg.messages import (
     decode_invitation,
     encode,
 )
-from secagg.packing import word_dtype
 from tests.vectors.forms import DOWN, STAGES, UP, Key
 
 ClientInput = tuple[bytes, Sequence[int], bytes, bytes]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from secagg.bitmap import encode_bitmap
-from secagg.cohort import Cohort
 from secagg.errors import SERVER
-from secagg.messages import SHARE_RECORD_BYTES, decode, encode
-from secagg.roster import Roster, decode_roster
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.protocol.cohort import Cohort
+from secagg.protocol.messages import SHARE_RECORD_BYTES, decode, encode
+from secagg.protocol.roster import Roster, decode_roster
 from tests.vectors import drive
 from tests.vectors.forms import DOWN, UP, Json, session_arguments, u64
 

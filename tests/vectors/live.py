@@ -17,7 +17,7 @@ from secagg import (
     SessionParams,
     Suite,
 )
-from secagg.packing import word_dtype
+from secagg.primitives.packing import word_dtype
 
 IDS = (2, 3, 500, 2**40, 2**64 - 1, 7, 8, 9)
 MODEL = bytes(range(32))

@@ -4,8 +4,8 @@ from importlib.metadata import version
 
 import contest
 
-from dp.accountant import RdpAccountant
-from dp.calibration import noise_multiplier
+from dp.accounting.accountant import RdpAccountant
+from dp.accounting.calibration import noise_multiplier
 from dp.events import Gaussian, PoissonSampled
 
 

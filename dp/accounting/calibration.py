@@ -1,0 +1,134 @@
+"""How much noise a target needs: the least for which the accountant's own epsilon is not above it.
+
+What is returned has been evaluated: the promise does not rest on the accuracy of the search, only its price does.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from dp.accounting.accountant import RdpAccountant
+from dp.accounting.roots import falling_root
+from dp.checks import check_count, check_delta, check_real
+from dp.errors import InvalidParameterError
+from dp.events import Event, Gaussian, PoissonSampled
+from dp.vocabulary import Relation, Unit
+
+__all__ = ["calibrate", "noise_multiplier"]
+
+_TOLERANCE: Final = 1e-8
+"""Of the noise, relative: what the result may be above the least."""
+
+_LEAST: Final = 2.0**-30
+_MOST: Final = 2.0**100
+
+
+def calibrate(
+    make_event: Callable[[float], Event],
+    epsilon: float,
+    delta: float,
+    *,
+    count: int = 1,
+    spent: RdpAccountant | None = None,
+    least: float = _LEAST,
+    most: float = _MOST,
+) -> float:
+    """Returns the least noise for which `count` releases keep to (epsilon, delta).
+
+    Args:
+        make_event: the release with a given noise; more noise must not mean more epsilon. The argument is a float and
+            so an exact rational: `Fraction(noise)` is the variance that was evaluated.
+        epsilon: the target, above 0.
+        delta: strictly between 0 and 1.
+        count: how many such releases.
+        spent: what has been released before; it is left as it is. None is nothing.
+        least: the least noise that `make_event` accepts.
+        most: the most noise that is tried.
+
+    Returns:
+        A noise, at most 1e-8 of itself above the least.
+
+    Raises:
+        InvalidParameterError: no noise up to `most` is enough, or an argument is out of range.
+
+    Guarantees:
+        The accountant was asked about exactly this noise and its epsilon was at most `epsilon`.
+
+    Cost:
+        About ten calls of `RdpAccountant.epsilon`.
+    """
+    epsilon, delta = check_real("epsilon", epsilon, 0.0, open_low=True), check_delta(delta)
+    count = check_count("count", count, 1)
+    least = check_real("least", least, 0.0, open_low=True)
+    most = check_real("most", most, least, open_low=True)
+    spent = spent or RdpAccountant()
+    if spent.epsilon(delta).value > epsilon:
+        raise InvalidParameterError("epsilon", epsilon, "at least what is spent already")
+
+    ends = math.log(least), math.log(most)
+
+    def noise_at(depth: float) -> float:
+        # The ends are as given, not as rounded by a logarithm and back.
+        return least if depth <= ends[0] else most if depth >= ends[1] else math.exp(depth)
+
+    def excess(depth: float) -> float:
+        # In logarithms, epsilon falls along a line, nearly.
+        value = spent.copy().compose(make_event(noise_at(depth)), count).epsilon(delta).value
+        return math.log(value / epsilon) if value > 0 else -1.0
+
+    low, high = _bracket(excess, *ends, epsilon)
+    return noise_at(falling_root(excess, low, high, _TOLERANCE)) if low < high else noise_at(low)
+
+
+def noise_multiplier(
+    epsilon: float,
+    delta: float,
+    *,
+    probability: float = 1.0,
+    count: int = 1,
+    relation: Relation = Relation.ADD_REMOVE,
+    unit: Unit = Unit.EXAMPLE,
+) -> float:
+    """Returns the least noise multiplier of the Gaussian, Poisson-sampled unless `probability` is 1.
+
+    Args:
+        epsilon: the target, above 0.
+        delta: strictly between 0 and 1.
+        probability: of each participant to be in a sample, above 0 and at most 1.
+        count: how many releases.
+        relation: the neighbouring relation.
+        unit: the unit of privacy.
+
+    Returns:
+        The noise over the L2 sensitivity, at most 1e-8 of itself above the least, and never below it.
+
+    Raises:
+        InvalidParameterError: an argument is out of range.
+    """
+    probability = check_real("probability", probability, 0.0, 1.0, open_low=True)
+
+    def event(noise: float) -> Event:
+        return PoissonSampled(probability, Gaussian(noise, relation, unit))
+
+    return calibrate(event, epsilon, delta, count=count)
+
+
+def _bracket(excess: Callable[[float], float], least: float, most: float, epsilon: float) -> tuple[float, float]:
+    """Returns a depth where the excess is above 0 and one where it is not; twice the least if it is not even there."""
+    here = min(most, max(least, 0.0))
+    at_here = excess(here)
+    step = 0.0
+    while True:
+        # As if epsilon were inversely proportional to the noise, and somewhat farther every time.
+        step = max(1.5 * step, 0.1, min(3.0, 1.1 * abs(at_here)))
+        there = min(most, here + step) if at_here > 0 else max(least, here - step)
+        at_there = excess(there)
+        if at_here > 0 >= at_there:
+            return here, there
+        if at_there > 0 >= at_here:
+            return there, here
+        if there == least:
+            return least, least
+        if there == most:
+            raise InvalidParameterError("epsilon", epsilon, "reachable with the most noise allowed")
+        here, at_here = there, at_there

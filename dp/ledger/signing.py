@@ -1,0 +1,101 @@
+"""Ed25519 signatures over the head of a ledger: who wrote the records up to there.
+
+What is signed is a label and the 32-byte head. The head is the hash of a chain that begins with the header, so that a
+signature for one ledger, scope or budget fits no other; the label keeps a signed head from passing as a signed close.
+"""
+
+import secrets
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from dp.errors import InvalidParameterError
+from dp.ledger.errors import BadRecordError, Fault
+
+__all__ = ["HeadVerifier", "LedgerKey"]
+
+_SEED_BYTES: Final = 32
+_HEAD_LABEL: Final = b"dp/ledger/1/head"
+_CLOSE_LABEL: Final = b"dp/ledger/1/close"
+
+
+class LedgerKey:
+    """The key that signs the heads of a ledger.
+
+    Args:
+        seed: 32 secret bytes.
+
+    Security:
+        Whoever holds the seed can write another ledger in its place; only anchors that others hold (a client's last
+        head, a published one) tell the two apart.
+
+    Raises:
+        InvalidParameterError: the seed is not 32 bytes.
+    """
+
+    __slots__ = ("_key", "public_key")
+
+    def __init__(self, seed: bytes) -> None:
+        if type(seed) is not bytes or len(seed) != _SEED_BYTES:
+            raise InvalidParameterError("seed", f"<{type(seed).__name__}>", f"{_SEED_BYTES} bytes")
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public_key: bytes = self._key.public_key().public_bytes_raw()
+
+    def __repr__(self) -> str:
+        return f"<LedgerKey {self.public_key.hex()[:16]}>"
+
+    @classmethod
+    def generate(cls) -> "LedgerKey":
+        """Returns a fresh key from the operating system's randomness."""
+        return cls(secrets.token_bytes(_SEED_BYTES))
+
+    def seed(self) -> bytes:
+        """Returns the 32-byte secret seed, for the host's key store."""
+        return self._key.private_bytes_raw()
+
+    def sign_head(self, head: bytes) -> bytes:
+        """Returns the 64-byte signature over a head."""
+        return self._key.sign(_HEAD_LABEL + head)
+
+    def sign_close(self, head: bytes) -> bytes:
+        """Returns the 64-byte signature that says: nothing follows this head but its `close`."""
+        return self._key.sign(_CLOSE_LABEL + head)
+
+
+class HeadVerifier:
+    """Checks the signatures of one ledger.
+
+    Args:
+        public_key: the 32 bytes of the header.
+        record: the header's number, for the error.
+
+    Raises:
+        BadRecordError: the bytes are no public key.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, public_key: bytes, record: int) -> None:
+        try:
+            self._key = Ed25519PublicKey.from_public_bytes(public_key)
+        except ValueError:
+            raise BadRecordError(record, Fault.SIGNATURE, "the key in the header is no Ed25519 key") from None
+
+    def check(self, head: bytes, signature: bytes, record: int, *, closing: bool = False) -> None:
+        """Checks the signature over a head.
+
+        Args:
+            head: the hash of the record before.
+            signature: 64 bytes.
+            record: the number of the record that holds it, for the error.
+            closing: whether it is that of a `close`.
+
+        Raises:
+            BadRecordError: it does not verify.
+        """
+        try:
+            self._key.verify(signature, (_CLOSE_LABEL if closing else _HEAD_LABEL) + head)
+        except InvalidSignature:
+            detail = "the signature over the records up to here does not verify"
+            raise BadRecordError(record, Fault.SIGNATURE, detail) from None

@@ -1,0 +1,348 @@
+"""The privacy ledger: what was spent on one budget, in a file from which anybody can recompute it.
+
+A server writes two records a round. `Ledger.reserve` comes *before* it asks for unmasking: from then on the round
+counts with the noise of the fewest survivors that it can be released with, whether it is released or not.
+`Ledger.settle` says afterwards how many there were. A release that would exceed the budget is refused, and leaves
+nothing in the file.
+
+`dp.ledger.records` has the records, `dp.ledger.chain` what the chain of hashes can and cannot show, `dp.ledger.file`
+what happens in a crash, and `dp.ledger.audit` the same checks and sums from outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+from dp.errors import BudgetExceededError, InvalidParameterError
+from dp.events import Event
+from dp.ledger.central import centrals_of
+from dp.ledger.epsilon import Spending
+from dp.ledger.errors import LedgerRefusedError
+from dp.ledger.events import check_release, float_below
+from dp.ledger.file import LedgerFile, TornTail
+from dp.ledger.reading import read_ledger
+from dp.ledger.records import NO_HEAD, Central, Close, Head, Header, Record, Reserve, Settle, encode, line_hash
+from dp.ledger.signing import LedgerKey
+from dp.ledger.state import LedgerState
+from dp.vocabulary import SampleKnownTo
+
+__all__ = ["Ledger"]
+
+_PathLike = str | PathLike[str]
+
+
+class Ledger:
+    """A ledger that is open for writing; made by `create` or `open`, used as a context manager or closed by `close`.
+
+    Guarantees:
+        When a method that writes returns, its record is on the disk. When it raises, nothing was written; or, after an
+        `OSError`, perhaps something was, and the ledger has to be opened anew, which reads what is there.
+
+        The promised epsilon of everything in the file, unsettled rounds in full, is never above the budget, but for
+        what `record_past` put there.
+    """
+
+    def __init__(self, file: LedgerFile, state: LedgerState, key: LedgerKey | None) -> None:
+        self._file = file
+        self._state = state
+        self._key = key
+        self._head = NO_HEAD
+        self._ends = {NO_HEAD: 0}
+        self._spending = Spending(state.table)
+        for release in state.releases:
+            _add(self._spending, state, release)
+
+    @classmethod
+    def create(
+        cls, path: _PathLike, header: Header, key: LedgerKey | None = None, predecessors: Sequence[_PathLike] = ()
+    ) -> Self:
+        """Begins a ledger in a new file.
+
+        Args:
+            path: of the file. It must not exist, or hold no more than what a crash left of an earlier attempt.
+            header: the budget and its assumptions; its key is filled in from `key`.
+            key: signs heads; None for a ledger that is not signed.
+            predecessors: the files that this one continues, the oldest first. The last of them must be closed; all
+                that they spent counts here too.
+
+        Raises:
+            InvalidParameterError: a field of the header is out of its range.
+            BadRecordError: a predecessor is not as it was written.
+            LedgerRefusedError: the file holds a ledger, or a predecessor is not closed or has another budget.
+            LedgerLockedError: another writer has the file open.
+            OSError: a file cannot be read or written.
+        """
+        header = replace(header, key=None if key is None else key.public_key)
+        head = NO_HEAD
+        if predecessors:
+            before = read_ledger(predecessors)
+            state, head = before.sound(), before.chains[-1].head
+            state.check(header)
+            state.apply(header)
+        else:
+            state = LedgerState(header)
+        line = encode(header, head)
+        file = LedgerFile(Path(path), create=True)
+        try:
+            ledger = cls(file, state, key)
+            file.append(line)
+        except BaseException:
+            file.close()
+            raise
+        ledger._wrote((line,), continues=head)
+        return ledger
+
+    @classmethod
+    def open(cls, path: _PathLike, key: LedgerKey | None = None, predecessors: Sequence[_PathLike] = ()) -> Self:
+        """Opens a ledger to go on with it, after verifying all of it.
+
+        Args:
+            path: of the file.
+            key: that of the header, if it has one.
+            predecessors: the files that this one continues, the oldest first.
+
+        Raises:
+            BadRecordError: a record is not as it was written, or a figure is wrong.
+            InvalidParameterError: the key is not that of the header.
+            LedgerRefusedError: predecessors are missing.
+            LedgerLockedError: another writer has the file open.
+            OSError: a file cannot be read or written.
+        """
+        file = LedgerFile(Path(path))
+        try:
+            reading = read_ledger((*predecessors, path))
+            state = reading.sound()
+            chain = reading.chains[-1]
+            header_key = None if chain.header is None else chain.header.key
+            if header_key != (None if key is None else key.public_key):
+                raise InvalidParameterError("key", key, "the one whose public half is in the header")
+            ledger = cls(file, state, key)
+        except BaseException:
+            file.close()
+            raise
+        ledger._ends = dict(zip(chain.heads, chain.ends, strict=True)) | {chain.continues: 0}
+        ledger._head = chain.head
+        return ledger
+
+    @property
+    def header(self) -> Header:
+        """The first record of the first file."""
+        return self._state.header
+
+    @property
+    def head(self) -> bytes:
+        """The hash of the last record: what clients hold the server to, and what is published as an anchor."""
+        return self._head
+
+    @property
+    def torn(self) -> TornTail | None:
+        """What a crash had left at the end of the file, and where it was moved; None if there was nothing."""
+        return self._file.torn
+
+    @property
+    def unsettled(self) -> tuple[int, ...]:
+        """The rounds that are reserved and not settled; they count in full."""
+        return self._state.unsettled()
+
+    @property
+    def spent(self) -> float:
+        """The promised epsilon of everything so far: what is held against the budget."""
+        return self._spending.epsilon().value
+
+    def would_exceed(self, release: Reserve | Central) -> bool:
+        """Returns whether a release would spend more than the budget.
+
+        Raises:
+            InvalidParameterError: a figure of the record is wrong.
+            UnsupportedEventError: no bound is known for such a release.
+        """
+        self._check(release)
+        return not self._with([release]).is_within(self._budget)
+
+    def epsilon_with(self, release: Reserve | Central) -> float:
+        """Returns the promised epsilon of everything so far and one more release.
+
+        Raises:
+            InvalidParameterError: a figure of the record is wrong.
+            UnsupportedEventError: no bound is known for such a release.
+        """
+        self._check(release)
+        return self._with([release]).epsilon().value
+
+    def reserve(self, reserve: Reserve) -> bytes:
+        """Reserves a round: to be called before anybody is asked to unmask.
+
+        Args:
+            reserve: the round; its `epsilon` is filled in here.
+
+        Returns:
+            The new head.
+
+        Raises:
+            BudgetExceededError: the round would spend more than the budget; nothing was written.
+            InvalidParameterError: a figure is out of its range, or cannot be true beside the others.
+            LedgerRefusedError: the round's number does not rise, or the ledger is closed.
+            UnsupportedEventError: no bound is known for such a release.
+            OSError: the disk refused.
+        """
+        return self._release([reserve])
+
+    def settle(self, round_number: int, survivors: int) -> bytes:
+        """Says how many participants are in the sum of a reserved round.
+
+        A round that was not released stays unsettled: the server may have learned the sum, so it counts.
+
+        Args:
+            round_number: of the round.
+            survivors: participants whose vectors and noise are in the sum.
+
+        Returns:
+            The new head.
+
+        Raises:
+            InvalidParameterError: survivors are fewer than the round's minimum or more than its invited.
+            LedgerRefusedError: the round is not reserved, or settled already.
+            OSError: the disk refused.
+        """
+        return self._write(Settle(round=round_number, survivors=survivors))
+
+    def spend(
+        self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
+    ) -> bytes:
+        """Counts releases to which one trusted party adds the noise: to be called before they are made.
+
+        Args:
+            event: a `Gaussian` or `DiscreteGaussian`, perhaps on a sample, or several of them composed.
+            count: how many such releases.
+            known_to: who knows the samples.
+            dimension: coordinates of the vectors that get discrete noise.
+
+        Returns:
+            The new head.
+
+        Raises:
+            BudgetExceededError: they would spend more than the budget; nothing was written.
+            UnlikeEventsError: their relation or unit is not that of the ledger.
+            UnsupportedEventError: this is no event of one trusted party.
+            InvalidParameterError: a figure is out of its range.
+            OSError: the disk refused.
+        """
+        return self._release(centrals_of(self.header, event, count, known_to, dimension))
+
+    def record_past(
+        self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
+    ) -> bytes:
+        """Counts releases that were made already, as `spend` does, whatever the budget: an audit shows the excess.
+
+        Raises:
+            UnlikeEventsError: their relation or unit is not that of the ledger.
+            UnsupportedEventError: this is no event of one trusted party.
+            InvalidParameterError: a figure is out of its range.
+            OSError: the disk refused.
+        """
+        return self._release(centrals_of(self.header, event, count, known_to, dimension), past=True)
+
+    def sign_head(self) -> bytes:
+        """Signs everything so far; returns the new head.
+
+        Raises:
+            LedgerRefusedError: the ledger has no key, or is closed.
+            OSError: the disk refused.
+        """
+        if self._key is None:
+            raise LedgerRefusedError("a signed head", "the ledger has no key")
+        return self._write(Head(signature=self._key.sign_head(self._head)))
+
+    def finish(self) -> bytes:
+        """Writes the last record, after which nothing follows in this file; returns the final head.
+
+        Raises:
+            LedgerRefusedError: the ledger is closed already.
+            OSError: the disk refused.
+        """
+        return self._write(Close(signature=None if self._key is None else self._key.sign_close(self._head)))
+
+    @property
+    def start(self) -> bytes:
+        """A head whose `lines_since` are all lines of the file."""
+        return next(iter(self._ends))
+
+    def had(self, head: bytes) -> bool:
+        """Returns whether this file had a head once, or continues it."""
+        return head in self._ends
+
+    def lines_since(self, head: bytes) -> tuple[bytes, ...]:
+        """Returns the lines of this file after a head: what shows a client that the ledger extends the one it knows.
+
+        Args:
+            head: the client's last; `NO_HEAD`, or that of the predecessor, for the whole file.
+
+        Raises:
+            InvalidParameterError: this file never had that head.
+        """
+        if head not in self._ends:
+            raise InvalidParameterError("head", head.hex(), "a head that this file had")
+        return self._file.read_from(self._ends[head])
+
+    def close(self) -> None:
+        """Closes and unlocks the file; a second call does nothing. For the closing *record*, see `finish`."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _budget(self) -> float:
+        return float_below(self.header.budget)
+
+    def _release(self, releases: Sequence[Reserve] | Sequence[Central], *, past: bool = False) -> bytes:
+        claimed: list[Reserve | Central] = []
+        for release in releases:
+            self._check(release)
+            claimed.append(replace(release, epsilon=self._state.table.claim(release)))
+        spending = self._with(claimed)
+        if not past and not spending.is_within(self._budget):
+            raise BudgetExceededError(spending.epsilon().value, float(self.header.budget))
+        head = self._write(*claimed)
+        self._spending = spending
+        return head
+
+    def _check(self, release: Reserve | Central) -> None:
+        # What has no record is refused before any formula meets it.
+        encode(release, self._head)
+        check_release(self.header, release)
+
+    def _with(self, releases: Sequence[Reserve | Central]) -> Spending:
+        spending = self._spending.copy()
+        for release in releases:
+            _add(spending, self._state, release)
+        return spending
+
+    def _write(self, *records: Record) -> bytes:
+        lines, head = [], self._head
+        for record in records:
+            self._state.check(record)
+            lines.append(encode(record, head))
+            head = line_hash(lines[-1])
+        self._file.append(b"".join(lines))
+        for record in records:
+            self._state.apply(record)
+        self._wrote(lines)
+        return head
+
+    def _wrote(self, lines: Sequence[bytes], continues: bytes | None = None) -> None:
+        if continues is not None:
+            self._ends[continues] = 0
+        for line in lines:
+            end = self._ends[self._head] + len(line)
+            self._head = line_hash(line)
+            self._ends[self._head] = end
+
+
+def _add(spending: Spending, state: LedgerState, release: Reserve | Central) -> None:
+    spending.add(state.table.promised(release))

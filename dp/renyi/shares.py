@@ -1,0 +1,146 @@
+"""Renyi divergences of noise that is added in shares: the published bounds, for one release and without sampling.
+
+`dp.renyi.skellam_numerical` has a second bound for Skellam noise, which is smaller where it can be had.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dp.events import DistributedDiscreteGaussian, Skellam
+
+__all__ = ["distributed_discrete_gaussian_rdp", "ratio", "skellam_rdp"]
+
+_Array = npt.NDArray[np.float64]
+
+_MOST_SHARES: Final = 2**20
+"""Shares beyond so many are taken for further processing: the bound has been rising long before."""
+
+_NO_TAU_FROM: Final = 10.0**3
+"""From this variance on tau is below e^-9000, which as a float is 0."""
+
+_ROW: Final = 2**10
+"""Running sums go over rows of so many terms and then over the rows, to round 2**11 times instead of 2**20."""
+
+
+def skellam_rdp(orders: _Array, event: Skellam) -> _Array:
+    """Returns the divergence bound of Agarwal, Kairouz, Liu 2021, section 3, for vectors of integers.
+
+    With sensitivities D1, D2 and central variance mu:
+
+        alpha D2^2 / 2 mu + min(((2 alpha - 1) D2^2 + 6 D1) / 4 mu^2, 3 D1 / 2 mu).
+
+    The theorem is for integer alpha. The divergences that can be evaluated (`dp.renyi.skellam_numerical`) are
+    below the formula at orders between integers too, but that is not proved: the accountant uses it at integers.
+
+    Args:
+        orders: alphas, above 1, float64, shape (n,).
+        event: variance and sensitivities.
+
+    Returns:
+        The bounds, shape (n,), float64.
+    """
+    lead, slope, constant, flat = _skellam_terms(event)
+    bounds: _Array = orders * lead + np.minimum((2 * orders - 1) * slope + constant, flat)
+    return bounds
+
+
+@lru_cache(maxsize=256)
+def _skellam_terms(event: Skellam) -> tuple[float, float, float, float]:
+    """Returns D2^2 / 2 mu, D2^2 / 4 mu^2, 6 D1 / 4 mu^2 and 3 D1 / 2 mu; remembered, as orders come singly."""
+    return (
+        ratio(event.squared_sensitivity, 2 * event.variance),
+        ratio(event.squared_sensitivity, 4 * event.variance**2),
+        ratio(6 * event.l1_sensitivity, 4 * event.variance**2),
+        ratio(3 * event.l1_sensitivity, 2 * event.variance),
+    )
+
+
+def distributed_discrete_gaussian_rdp(orders: _Array, event: DistributedDiscreteGaussian) -> _Array:
+    """Returns the divergence bound of Kairouz, Liu, Steinke 2021, for the sum of n discrete Gaussian shares.
+
+    With D_i the sensitivities over the standard deviation of the sum, dimension d and
+
+        tau = 10 sum over k = 1..n-1 of exp(-2 pi^2 sigma^2 k / (k + 1)),    sigma^2 the variance of one share,
+
+    it is the least of
+
+        alpha D2^2 / 2 + tau d,    alpha (D2^2 + 2 D1 tau + tau^2 d) / 2,    alpha (D2 + sqrt(d) tau)^2 / 2.
+
+    More shares are less divergence, as they only add noise to the sum of the first; the formula forgets that, as tau
+    grows. So the least over all 1 <= i <= n is taken.
+
+    Args:
+        orders: alphas, above 1, float64, shape (n,).
+        event: shares, variance of a share, sensitivities and dimension.
+
+    Returns:
+        The bounds, shape (n,), float64. They never rise with the number of shares.
+
+    Cost:
+        For n shares some 100 n ns the first time; a million of them are as many as count.
+    """
+    curves = _curves(event)
+    at = np.searchsorted(curves.turns, orders)
+    first = orders * curves.squared[at] / 2 + curves.excess[at]
+    bounds: _Array = np.minimum(first, orders * (curves.other / 2))
+    return bounds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Curves:
+    """What the bounds of one event have in common for all orders.
+
+    `squared` is D2^2 and `excess` tau d, for 1, 2, ... shares. The first bound falls with the shares up to as many as
+    there are `turns` below alpha, and then rises, for D2^2 falls ever more slowly and tau grows ever faster. `other` is
+    the least D2^2 + 2 D1 tau + tau^2 d or (D2 + sqrt(d) tau)^2.
+    """
+
+    squared: _Array
+    excess: _Array
+    turns: _Array
+    other: float
+
+
+@lru_cache(maxsize=4)
+def _curves(event: DistributedDiscreteGaussian) -> _Curves:
+    shares = min(event.shares, _MOST_SHARES)
+    tau = _tau(float(event.local_variance), shares)
+    n = np.arange(1, shares + 1, dtype=np.float64)
+    squared = ratio(event.squared_sensitivity, event.local_variance) / n
+    absolute = event.l1_sensitivity / math.sqrt(event.local_variance) / np.sqrt(n)
+    dimension = float(event.dimension)
+    with np.errstate(over="ignore"):
+        second = (squared + 2 * absolute * tau + tau * tau * dimension).min()
+        third = ((np.sqrt(squared) + math.sqrt(dimension) * tau) ** 2).min()
+    excess = dimension * tau
+    # D2^2 may be too small to differ from one n to the next: then its part does not matter, and neither does the turn.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turns = np.nan_to_num(np.diff(excess) / (-np.diff(squared) / 2), nan=math.inf, posinf=math.inf)
+    return _Curves(squared, excess, turns, float(min(second, third)))
+
+
+def _tau(local_variance: float, shares: int) -> _Array:
+    """Returns tau for 1, 2, ..., `shares` shares."""
+    k = np.arange(shares, dtype=np.float64)
+    terms = np.exp(-2 * math.pi**2 * min(local_variance, _NO_TAU_FROM) * (k / (k + 1)))
+    terms[0] = 0
+    rows = np.zeros((-(-shares // _ROW), _ROW))
+    rows.flat[:shares] = terms
+    sums = np.cumsum(rows, axis=1)
+    sums[1:] += np.cumsum(sums[:-1, -1])[:, None]
+    tau: _Array = 10 * sums.ravel()[:shares]
+    return tau
+
+
+def ratio(numerator: int | Fraction, denominator: Fraction) -> float:
+    """Returns the quotient, rounded once; infinity if it is too large for a float."""
+    try:
+        return float(numerator / denominator)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,348 @@
+"""The plan of a number of private sums: what every participant has to do, and what that guarantees.
+
+A plan is integers, exact rationals and names. Its epsilon follows from them alone, by the accountant, so that whoever
+holds the plan can work it out again, and two programs agree on its bytes.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, Final, Self
+
+from dp.accounting.accountant import Bound, Method, RdpAccountant
+from dp.checks import check_count
+from dp.errors import InvalidParameterError
+from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
+from dp.ledger.fields import Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
+from dp.mechanisms.rounding import largest_l1
+from dp.noise.samplers import TOTAL_VARIATION_BITS
+from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
+
+__all__ = ["LARGEST_LOCAL_VARIANCE", "SMALLEST_GAUSSIAN_SHARE", "DistributedPlan"]
+
+LARGEST_LOCAL_VARIANCE: Final = 10**8
+"""Of the noise of one client: with a standard deviation of 10**4 steps, rounding adds less than 1e-8 of that."""
+
+SMALLEST_GAUSSIAN_SHARE: Final = Fraction(1, 4)
+"""A standard deviation of 1/2: below, nothing is proved about sums of discrete Gaussians."""
+
+_SCHEMA: Final = "distributed-plan/1"
+
+_MAX_CLIENTS: Final = 2**32
+_MAX_DIMENSION: Final = 2**40
+_MAX_NORM: Final = 2**96
+_MAX_BITS: Final = 64
+_MOST_BIT_VARIANCE: Final = 2**64
+_LEAST_VARIANCE: Final = Fraction(1, 2**80)
+"""The samplers make no smaller noise."""
+_POSITIVE: Final = Rational(positive=True)
+_PROBABILITY: Final = Rational(positive=True, high=Fraction(1))
+_PEOPLE: Final = Integer(1, _MAX_CLIENTS)
+
+_SLACK: Final = 1 + Fraction(1, 2**40)
+"""By so much a figure of another computer may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributedPlan:
+    """What `dp.plan` returns; all of it is public.
+
+    Args:
+        mechanism: "skellam" or "distributed-discrete-gaussian".
+        relation: zero-out or replace-one; the latter where sampling amplifies.
+        unit: whose privacy: that of a client, or of one example of a client's; a client's vector is then the sum of its
+            examples' vectors, each of which was clipped and rounded on its own.
+        adversary: against whom the promise holds.
+        target_epsilon: what was asked for.
+        delta: what was asked for; what the samplers are off by is taken from it.
+        rounds: how many sums this is for.
+        sampling: how each round's clients are drawn; None where whoever is there takes part.
+        clients: how many are invited to a round.
+        vectors_per_client: the most vectors that a client adds up: 1 for clients, else the most examples it has.
+        min_survivors: with fewer vectors in a sum, no client helps to release it.
+        colluders: of the survivors, those whose noise the adversary knows.
+        clip: the clip norm of one vector, weighted and with all side values: the binary64, exactly.
+        dimension: entries of the vector.
+        padded_dimension: a power of two: the vector is padded with zeros, then rotated.
+        scale: steps of the lattice for one unit of the vector: the binary64, exactly.
+        beta: a rounding is repeated with at most this probability: the binary64, exactly.
+        squared_norm_bound: B2, enforced by the client on the rounded vector.
+        l1_bound: B1, the largest L1 norm of such a vector.
+        local_variance: the parameter of one client's noise in each coordinate.
+        clip_bit_variance: the same for the one coordinate in {-1, +1} that adapts the clip norm; None without it.
+        modulus_bits: sums are taken modulo 2 to this.
+        smallest_modulus_bits: with fewer bits there is no such plan.
+        wrap_probability: of one round, estimated: the binary64, exactly.
+        inflation: by what rounding raised the L2 sensitivity, and so the noise: the binary64, exactly.
+        promised_epsilon: of all rounds together, at `min_survivors`: the binary64, exactly.
+        order: the order of the Renyi divergence that gives it, if one does: the binary64, exactly.
+        method: the bound that gives it.
+
+    Raises:
+        InvalidParameterError: a value is out of range, or cannot be beside the others.
+    """
+
+    mechanism: str
+    relation: Relation
+    unit: Unit
+    adversary: Adversary
+    target_epsilon: Fraction
+    delta: Fraction
+    rounds: int
+    sampling: Sampling | None
+    clients: int
+    vectors_per_client: int
+    min_survivors: int
+    colluders: int
+    clip: Fraction
+    dimension: int
+    padded_dimension: int
+    scale: Fraction
+    beta: Fraction
+    squared_norm_bound: int
+    l1_bound: int
+    local_variance: Fraction
+    clip_bit_variance: Fraction | None
+    modulus_bits: int
+    smallest_modulus_bits: int
+    wrap_probability: Fraction
+    inflation: Fraction
+    promised_epsilon: Fraction
+    order: Fraction | None
+    method: Method
+
+    def __post_init__(self) -> None:
+        for name, codec in _CODECS.items():
+            codec.encode(name, getattr(self, name))
+        _check_relation(self)
+        _check_cohort(self)
+        if self.padded_dimension != 1 << (self.dimension - 1).bit_length():
+            raise InvalidParameterError("padded_dimension", self.padded_dimension, "the next power of two")
+        expected = largest_l1(self.squared_norm_bound, self.padded_dimension)
+        if self.l1_bound != expected:
+            raise InvalidParameterError("l1_bound", self.l1_bound, f"{expected}, by squared_norm_bound")
+        if self.modulus_bits < self.smallest_modulus_bits:
+            raise InvalidParameterError("modulus_bits", self.modulus_bits, f"at least {self.smallest_modulus_bits}")
+
+    @property
+    def amplified(self) -> bool:
+        """Whether the adversary does not know who is in a round."""
+        return self.sampling is not None and self.adversary is Adversary.OUTSIDER
+
+    @property
+    def honest_shares(self) -> int:
+        """Shares of noise that the promise counts on."""
+        return self.min_survivors - self.colluders
+
+    @property
+    def scaled_clip(self) -> float:
+        """The clip norm in steps of the lattice."""
+        return float(self.scale * self.clip)
+
+    @property
+    def noisy_coordinates(self) -> int:
+        """Entries of a client's vector that get noise: the padded vector, and the clip bit if there is one."""
+        return self.padded_dimension + (self.clip_bit_variance is not None)
+
+    @property
+    def squared_sensitivity(self) -> int:
+        """The square of the L2 sensitivity on the lattice, under the plan's relation."""
+        # Two vectors of a norm differ by at most twice that norm.
+        return self.squared_norm_bound * (4 if self.relation is Relation.REPLACE_ONE else 1)
+
+    @property
+    def l1_sensitivity(self) -> int:
+        """The L1 sensitivity on the lattice, under the plan's relation."""
+        return self.l1_bound * (2 if self.relation is Relation.REPLACE_ONE else 1)
+
+    def event(self, survivors: int | None = None) -> Event:
+        """Returns what one round is to the accountant.
+
+        Args:
+            survivors: how many clients' vectors and noise are in the sum; by default `min_survivors`.
+
+        Raises:
+            InvalidParameterError: there cannot be so many, or only colluders are left.
+        """
+        inner = self._inner(survivors)
+        if not self.amplified or self.sampling is None:
+            return inner
+        population, sample = self.sampling.population, self.sampling.sample
+        if population is None or sample is None:  # pragma: no cover - refused when the plan was made
+            raise InvalidParameterError("sampling", self.sampling, "of a fixed size")
+        return SampledWithoutReplacement(population, sample, inner)
+
+    def epsilon(self, survivors: int | None = None) -> Bound:
+        """Returns the epsilon of all rounds together, if each had so many survivors.
+
+        With more than `min_survivors` it is smaller than the promise, and a guarantee only if who drops out does not
+        depend on anybody's data.
+
+        Args:
+            survivors: as of `event`.
+
+        Returns:
+            The bound at `delta`; it never rises with the survivors. Infinity if the samplers use up all of delta.
+
+        Raises:
+            InvalidParameterError: as of `event`.
+        """
+        return self._epsilon(self.event(survivors))
+
+    def participant_epsilon(self, survivors: int | None = None) -> Bound:
+        """Returns the epsilon against the server and whoever saw a roster: sampling hides nothing from them.
+
+        Args:
+            survivors: as of `event`.
+        """
+        return self._epsilon(self._inner(survivors))
+
+    def verify(self) -> None:
+        """Works the promise out again.
+
+        Raises:
+            InvalidParameterError: the promise is smaller than what the plan guarantees, or above the target.
+        """
+        bound = self.epsilon().value
+        if not math.isfinite(bound) or self.promised_epsilon * _SLACK < Fraction(bound):
+            raise InvalidParameterError("promised_epsilon", float(self.promised_epsilon), f"at least {bound!r}")
+        if self.promised_epsilon > self.target_epsilon:
+            allowed = f"at most target_epsilon, {float(self.target_epsilon)!r}"
+            raise InvalidParameterError("promised_epsilon", float(self.promised_epsilon), allowed)
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the plan as JSON values: integers, texts, and rationals as "p/q" in lowest terms."""
+        return {name: codec.encode(name, getattr(self, name)) for name, codec in _CODECS.items()} | {"schema": _SCHEMA}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, object]) -> Self:
+        """Returns the plan that `to_dict` made it from. Whoever did not make it should `verify` it.
+
+        Raises:
+            InvalidParameterError: a field is missing, unknown or not as `to_dict` writes it.
+        """
+        if not isinstance(raw, Mapping) or raw.get("schema") != _SCHEMA:
+            raise InvalidParameterError("schema", raw.get("schema") if isinstance(raw, Mapping) else None, _SCHEMA)
+        unlike = sorted((set(raw) ^ set(_CODECS)) - {"schema"}, key=str)
+        if unlike:
+            raise InvalidParameterError(str(unlike[0]), raw.get(unlike[0]), "a field of a plan, and each of them there")
+        values: dict[str, Any] = {name: codec.decode(name, raw[name]) for name, codec in _CODECS.items()}
+        return cls(**values)
+
+    def digest(self) -> bytes:
+        """Returns the SHA-256 of the plan as JSON with sorted keys, without spaces, in ASCII."""
+        text = json.dumps(self.to_dict(), ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).digest()
+
+    def _inner(self, survivors: int | None) -> Event:
+        if survivors is None:
+            survivors = self.min_survivors
+        honest = check_count("survivors", survivors, self.colluders + 1, self.clients) - self.colluders
+        squared, absolute = self.squared_sensitivity, self.l1_sensitivity
+        update = self._noisy(honest, self.local_variance, squared, absolute, self.padded_dimension)
+        if self.clip_bit_variance is None:
+            return update
+        # The bit is sent as -1 or +1. Whose contribution is zeroed sends 0; whose is replaced, perhaps the other one.
+        most = 2 if self.relation is Relation.REPLACE_ONE else 1
+        bit = self._noisy(honest, self.clip_bit_variance, most * most, most, 1)
+        return Composed(((update, 1), (bit, 1)))
+
+    def _noisy(self, honest: int, local_variance: Fraction, squared: int, absolute: int, dimension: int) -> Event:
+        if self.mechanism == SKELLAM:
+            return Skellam(honest * local_variance, squared, absolute, self.relation, self.unit)
+        return DistributedDiscreteGaussian(
+            local_variance, honest, squared, absolute, dimension, self.relation, self.unit
+        )
+
+    def _epsilon(self, event: Event) -> Bound:
+        accountant = RdpAccountant().compose(event, self.rounds)
+        distance = Fraction(self.rounds * self.clients * self.noisy_coordinates, 2**TOTAL_VARIATION_BITS)
+        # What the samplers are off by costs delta (1 + e^epsilon) times that, where epsilon is what comes out.
+        assumed = float(self.target_epsilon)
+        while True:
+            try:
+                rest = self.delta - distance * (1 + Fraction(math.exp(assumed)))
+            except OverflowError:
+                rest = Fraction(0)
+            if rest <= 0:
+                return Bound(math.inf, None, Method.NO_GUARANTEE)
+            bound = accountant.epsilon(_rounded_down(rest))
+            if bound.value <= assumed or bound.value == math.inf:
+                return bound
+            assumed = bound.value + 1
+
+
+_CODECS: Final[Mapping[str, Codec]] = {
+    "mechanism": Text(frozenset({SKELLAM, DISTRIBUTED_DISCRETE_GAUSSIAN})),
+    "relation": Member(Relation),
+    "unit": Member(Unit),
+    "adversary": Member(Adversary),
+    "target_epsilon": _POSITIVE,
+    "delta": _PROBABILITY,
+    "rounds": Integer(1, 2**63),
+    "sampling": Optional(SamplingCodec()),
+    "clients": _PEOPLE,
+    "vectors_per_client": _PEOPLE,
+    "min_survivors": _PEOPLE,
+    "colluders": Integer(0, _MAX_CLIENTS),
+    "clip": _POSITIVE,
+    "dimension": Integer(1, _MAX_DIMENSION),
+    "padded_dimension": Integer(1, _MAX_DIMENSION),
+    "scale": _POSITIVE,
+    "beta": _PROBABILITY,
+    "squared_norm_bound": Integer(1, _MAX_NORM),
+    "l1_bound": Integer(1, _MAX_NORM),
+    "local_variance": Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(LARGEST_LOCAL_VARIANCE)),
+    "clip_bit_variance": Optional(Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(_MOST_BIT_VARIANCE))),
+    "modulus_bits": Integer(1, _MAX_BITS),
+    "smallest_modulus_bits": Integer(1, _MAX_BITS),
+    "wrap_probability": Rational(high=Fraction(1)),
+    "inflation": _POSITIVE,
+    "promised_epsilon": Rational(),
+    "order": Optional(Rational()),
+    "method": Member(Method),
+}
+"""The one JSON form of each field."""
+
+if {field.name for field in fields(DistributedPlan)} != set(_CODECS):  # pragma: no cover
+    raise TypeError("a field of a plan has no JSON form")
+
+
+def _check_cohort(plan: DistributedPlan) -> None:
+    if plan.unit is Unit.CLIENT and plan.vectors_per_client != 1:
+        raise InvalidParameterError("vectors_per_client", plan.vectors_per_client, "1 where a client is the unit")
+    if plan.unit is Unit.EXAMPLE and plan.clip_bit_variance is not None:
+        raise InvalidParameterError(
+            "clip_bit_variance", plan.clip_bit_variance, "None: clients have bits, examples not"
+        )
+    if plan.unit is Unit.EXAMPLE and plan.sampling is not None:
+        raise InvalidParameterError("sampling", plan.sampling.scheme, "None: it is clients that are sampled")
+    if plan.min_survivors > plan.clients:
+        raise InvalidParameterError("min_survivors", plan.min_survivors, f"at most clients, {plan.clients}")
+    if plan.colluders >= plan.min_survivors:
+        raise InvalidParameterError("colluders", plan.colluders, f"below min_survivors, {plan.min_survivors}")
+    sampling = plan.sampling
+    if sampling is not None and sampling.known_to is not SampleKnownTo.PARTICIPANTS:
+        allowed = "participants: the server and its clients see who takes part in a round"
+        raise InvalidParameterError("sampling.known_to", str(sampling.known_to), allowed)
+    if sampling is not None and sampling.sample != plan.clients:
+        raise InvalidParameterError("sampling.sample", sampling.sample, f"clients, {plan.clients}")
+
+
+def _check_relation(plan: DistributedPlan) -> None:
+    if plan.relation is Relation.ADD_REMOVE:
+        allowed = "zero-out or replace-one: a client that is removed takes its share of the noise along"
+        raise InvalidParameterError("relation", str(plan.relation), allowed)
+    if plan.sampling is not None and plan.sampling.probability is not None:
+        allowed = "None or of a fixed size: Poisson sampling is not proved to amplify noise that is added in shares"
+        raise InvalidParameterError("sampling", plan.sampling.scheme, allowed)
+    if plan.amplified and plan.relation is not Relation.REPLACE_ONE:
+        raise InvalidParameterError("relation", str(plan.relation), "replace-one where a secret sample amplifies")
+
+
+def _rounded_down(number: Fraction) -> float:
+    near = float(number)
+    return near if near <= number else math.nextafter(near, 0.0)

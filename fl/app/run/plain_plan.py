@@ -1,0 +1,162 @@
+"""The frozen plan of a training without noise: what every client of a plain run accepts, and nothing else.
+
+Sums are as private as secure aggregation alone makes them: a server learns the weighted mean of every round exactly,
+and whatever follows from many of them. `fl.private.plan` is the plan with noise.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fl.arrays.schema import ArraySchema
+from fl.codecs.weighted_mean import WeightedMean
+from fl.errors import UnsafePlanError
+from secagg.errors import InvalidParameterError, PolicyViolationError
+from secagg.params import AdversaryModel, SessionParams, check_integer, default_threshold
+from secagg.policy import ClientPolicy
+
+__all__ = ["PlainPlan"]
+
+_SCHEMA = "plain-plan/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainPlan:
+    """A training by plain weighted means.
+
+    Args:
+        schema: the arrays that every client sends, its update.
+        clients: how many are invited to a round.
+        max_dropouts: how many of them may vanish.
+        colluders: how many of them may work with the server.
+        rounds: R.
+        clip: the largest magnitude of an update's entry.
+        weight_cap: the largest weight of a client.
+        modulus_bits: sums are taken modulo two to this.
+        adversary: what the sessions defend against.
+        small_consortium: accept two honest survivors instead of three.
+
+    Raises:
+        UnsafePlanError: no client would take part.
+        InvalidParameterError, OverflowError_: a number is out of its range, or the modulus is too small.
+    """
+
+    schema: ArraySchema
+    clients: int
+    max_dropouts: int
+    colluders: int
+    rounds: int
+    clip: float
+    weight_cap: int
+    modulus_bits: int
+    adversary: AdversaryModel
+    small_consortium: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.adversary, AdversaryModel):
+            raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
+        # The sizes of a cohort are refused with what they may be by the session's own parameters.
+        check_integer("clients", self.clients, 1, 2**20)
+        check_integer("max_dropouts", self.max_dropouts, 0, self.clients - 1)
+        check_integer("colluders", self.colluders, 0, (self.clients - 1) // 2)
+        check_integer("rounds", self.rounds, 1, 2**53)
+        params = self.session
+        if params.min_survivors > self.min_survivors:
+            most = self.clients - params.min_survivors
+            why = f"a session takes at least {params.min_survivors} survivors: at most {most} may vanish"
+            raise UnsafePlanError("max_dropouts", self.max_dropouts, why)
+        policy = self.policy(params, {0: bytes(32)} if params.active else {})
+        try:
+            policy.check(params)
+        except PolicyViolationError as error:
+            why = f"no client would take part: {error.rule} would be {error.offered}, and must be {error.accepted}"
+            raise UnsafePlanError("colluders", self.colluders, why) from error
+        required = policy.required_survivors(params)
+        if required > params.min_survivors:
+            why = f"no client would help to release the sum; it insists on {required} survivors"
+            raise UnsafePlanError("max_dropouts", self.max_dropouts, why)
+
+    @property
+    def min_survivors(self) -> int:
+        """The fewest clients whose mean is released."""
+        return self.clients - self.max_dropouts
+
+    @property
+    def session(self) -> SessionParams:
+        """What the sessions of all rounds have in common."""
+        return self.session_params(0)
+
+    @property
+    def codec(self) -> WeightedMean:
+        """From arrays to the words that a session sums, and back."""
+        return WeightedMean(self.schema, self.clip, self.modulus_bits, self.clients, self.weight_cap)
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes: the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode("ascii")).digest()
+
+    @property
+    def _threshold(self) -> int:
+        """The usual one; a smaller one where more may vanish, down to what the clients accept, see `ClientPolicy`."""
+        others = self.clients - 1
+        least = (others + self.colluders) // 2 + 1
+        if self.adversary is AdversaryModel.HONEST_BUT_CURIOUS:
+            least = max(others // 2, self.colluders) + 1
+        return max(least, min(default_threshold(self.clients), self.min_survivors - 1))
+
+    def session_params(self, round_number: int) -> SessionParams:
+        """Returns the parameters of a round's session."""
+        codec = self.codec
+        return SessionParams(
+            cohort_size=self.clients,
+            threshold=self._threshold,
+            vector_length=codec.vector_length,
+            modulus_bits=self.modulus_bits,
+            adversary=self.adversary,
+            min_survivors=self.min_survivors,
+            round_number=round_number,
+            application=codec.application(self.digest),
+        )
+
+    def policy(self, params: SessionParams, identities: dict[int, bytes]) -> ClientPolicy:
+        """Returns what a client accepts: exactly this session.
+
+        Args:
+            params: of the round's session.
+            identities: every client's public key, where the plan defends against a lying server.
+        """
+        # A decimal that times `clients` is rounded up to `colluders`, no more.
+        corrupt_fraction = self.colluders * 10**9 // self.clients / 10**9
+        return ClientPolicy(
+            identities=identities,
+            adversary=self.adversary,
+            min_cohort=max(3, self.min_survivors),
+            max_cohort=max(3, self.clients),
+            corrupt_fraction=corrupt_fraction,
+            min_survivors=self.min_survivors,
+            small_consortium=self.small_consortium,
+            vector_length=params.vector_length,
+            modulus_bits=params.modulus_bits,
+            application=params.application,
+            round_number=params.round_number,
+            max_message_bytes=2**62,
+        )
+
+    def to_json(self) -> str:
+        """Returns the plan as canonical JSON: sorted keys, no spaces, ASCII, the clip as "p/q"."""
+        raw = {
+            "schema": _SCHEMA,
+            "model": self.schema.digest.hex(),
+            "clients": self.clients,
+            "max_dropouts": self.max_dropouts,
+            "colluders": self.colluders,
+            "rounds": self.rounds,
+            "clip": str(Fraction(self.clip)),
+            "weight_cap": self.weight_cap,
+            "modulus_bits": self.modulus_bits,
+            "adversary": self.adversary.name,
+            "small_consortium": self.small_consortium,
+        }
+        return json.dumps(raw, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,153 @@
+"""What `secagg run` shows: a progress bar while it goes on, and tables when it is over."""
+
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dp.ledger.errors import LedgerError
+from fl.app.run.config import RunConfigError
+from fl.app.run.folder import RunRefusedError
+from fl.app.run.journal import Done
+from fl.app.run.outcome import RunReport
+from fl.app.run.plan import RunPlan
+from fl.app.run.training import Watcher
+from fl.errors import PlanMismatchError
+from fl.private.plan import PrivatePlan
+from fl.study import StudyError
+from secagg.errors import InvalidStateError, SecAggError
+
+__all__ = ["live", "show", "show_error", "status", "status_of_error"]
+
+_FAILED: Final = 1
+_UNUSABLE: Final = 2
+_EXHAUSTED: Final = 3
+_REFUSED: Final = 4
+
+_ROWS: Final = 12
+"""Rounds in the table, the last ones; the journal has all."""
+
+
+class _Live(Watcher):
+    """Moves the bar, and tells at once what went wrong in a round."""
+
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar = bar
+        self._task = task
+
+    def begins(self, plan: RunPlan, finished: int) -> None:
+        """Sets the bar to where the run is."""
+        self._bar.update(self._task, total=plan.rounds, completed=finished, news="")
+
+    def note(self, text: str) -> None:
+        """Prints it."""
+        self._bar.console.print(escape(text), soft_wrap=True)
+
+    def training(self, round_number: int, contributed: int, clients: int) -> None:
+        """Says who is still awaited."""
+        self._bar.update(self._task, news=f"round {round_number}: {contributed} of {clients} clients contributed")
+
+    def round_over(self, done: Done) -> None:
+        """Advances the bar; prints what is no usual round."""
+        record = done.record
+        if record.outcome != "released":
+            self.note(f"round {record.round}: {record.outcome}: {record.detail}")
+        news = (
+            f"{record.survivors} survivors {_metrics(done.metrics)}" if record.outcome == "released" else record.outcome
+        )
+        self._bar.update(self._task, completed=record.round, news=escape(news))
+
+
+@contextmanager
+def live() -> Iterator[Watcher]:
+    """Shows a progress bar on standard error; yields what moves it."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[news]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield _Live(bar, bar.add_task("rounds", total=None, news="reading the study"))
+
+
+def show(report: RunReport) -> None:
+    """Prints the outcome."""
+    console = Console()
+    plan = report.plan
+    adversary = plan.session.adversary.name
+    console.print(
+        f"\n[bold]{plan.clients} clients, at least {plan.min_survivors} survivors, {adversary}, "
+        f"d = {plan.schema.size}, modulus 2^{plan.session.modulus_bits}[/bold]"
+    )
+    console.print(_table(report))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items() if count)
+    console.print(f"{len(report.done)} of {plan.rounds} rounds: {counts or 'none'}.")
+    if report.metrics:
+        console.print(escape(f"The model at the end: {_metrics(report.metrics)}."))
+    console.print(escape(f"The model is in {report.model}"), soft_wrap=True)
+    if isinstance(plan, PrivatePlan) and report.head is not None:
+        console.print(
+            f"Spent: epsilon {report.epsilon:.4g} of {float(plan.noise.target_epsilon):g} at delta "
+            f"{float(plan.noise.delta):g}, for each {plan.noise.unit}, with up to {plan.noise.colluders} colluders."
+        )
+        anchor = f"secagg audit {shlex.quote(str(report.ledger))} --expect-head {report.head.hex()}"
+        if report.public_key is not None:
+            anchor += f" --expect-key {report.public_key.hex()}"
+        console.print(escape(anchor), soft_wrap=True, highlight=False)
+    else:
+        console.print("No noise was added: whoever sees a round's mean learns it exactly.")
+    if report.detail:
+        console.print(escape(f"Stopped: the budget is exhausted {report.detail}"), style="bold red")
+    elif not report.outcomes["released"]:
+        console.print("NO ROUND RELEASED A MEAN: the model is as it was", style="bold red")
+
+
+def status(report: RunReport) -> int:
+    """Returns the exit status of a run that came to its end."""
+    if report.ended == "budget exhausted":
+        return _EXHAUSTED
+    return 0 if report.outcomes["released"] else _FAILED
+
+
+def status_of_error(error: Exception) -> int:
+    """Returns the exit status of a run that did not."""
+    if isinstance(error, RunConfigError) or (isinstance(error, StudyError) and error.round_number is None):
+        return _UNUSABLE
+    if isinstance(error, RunRefusedError | PlanMismatchError | LedgerError | InvalidStateError):
+        return _REFUSED
+    return _FAILED
+
+
+def show_error(error: Exception) -> None:
+    """Prints an error to standard error, after the traceback of the user's own code if it was that which failed."""
+    if isinstance(error, StudyError) and not isinstance(error.__cause__, SecAggError | None):
+        traceback.print_exception(error.__cause__)
+    print(f"secagg run: {error}", file=sys.stderr)  # noqa: T201 -- what a command prints
+
+
+def _table(report: RunReport) -> Table:
+    table = Table("round", "outcome", "survivors", "clip", "eps so far", "figures", box=SIMPLE_HEAD)
+    shown = report.done[-_ROWS:]
+    if len(shown) < len(report.done):
+        table.add_row("...", f"{len(report.done) - len(shown)} more", *[""] * 4)
+    for one in shown:
+        record = one.record
+        survivors = "" if record.survivors is None else f"{record.survivors} of {record.invited}"
+        epsilon = "" if record.epsilon is None else f"{record.epsilon:.4g}"
+        figures = escape(_metrics(one.metrics))
+        table.add_row(str(record.round), record.outcome, survivors, f"{record.clip:.4g}", epsilon, figures)
+    return table
+
+
+def _metrics(metrics: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {'not finite' if value is None else f'{value:.4g}'}" for name, value in metrics.items())

@@ -1,0 +1,114 @@
+"""A model's arrays to one float64 vector and back, with nothing lost unsaid.
+
+float64 holds every float16 and float32 and every integer up to 2**53 exactly; whatever it cannot
+hold, or the original dtype cannot take back, is refused.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
+from fl.errors import SchemaMismatchError
+from secagg.errors import InvalidInputError
+
+__all__ = ["flatten", "restore"]
+
+_EXACT_INTEGER_LIMIT: Final = 2**53
+"""Every integer up to here in magnitude is a float64; the next one is not."""
+
+
+def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
+    """Copies all arrays into one new vector, in the schema's order.
+
+    Args:
+        arrays: the container that `schema` describes.
+        schema: what the arrays must look like.
+
+    Returns:
+        float64, of length `schema.size`; every value exact.
+
+    Raises:
+        SchemaMismatchError: the arrays do not fit the schema.
+        InvalidInputError: a value is NaN or infinite, or an integer beyond 2**53 in magnitude. The text
+            names the array, never the value.
+
+    Cost:
+        One pass over the arrays and one allocation of 8 bytes an element.
+    """
+    checked = schema.check(arrays)
+    vector = np.empty(schema.size, dtype=np.float64)
+    offset = 0
+    for entry, array in zip(schema.entries, checked, strict=True):
+        target = vector[offset : offset + entry.size]
+        offset += entry.size
+        if entry.dtype.kind == "f":
+            # A signalling NaN warns when it is widened; it is refused one line below like any other.
+            with np.errstate(invalid="ignore"):
+                target.reshape(entry.shape)[...] = array
+            if not np.isfinite(target).all():
+                raise InvalidInputError(
+                    f"array {entry.name!r}", "it holds NaN or infinity", "finite: drop out of this round instead"
+                )
+        else:
+            if entry.size and not _is_exact(array):
+                raise InvalidInputError(
+                    f"array {entry.name!r}",
+                    "it holds an integer that float64 cannot represent",
+                    "between -2**53 and 2**53",
+                )
+            target.reshape(entry.shape)[...] = array
+    return vector
+
+
+def restore(vector: npt.NDArray[np.float64], schema: ArraySchema) -> NamedArrays:
+    """Cuts a vector into the schema's arrays.
+
+    Integers are rounded half to even.
+
+    Args:
+        vector: float64, one-dimensional, of length `schema.size`.
+        schema: what to build.
+
+    Returns:
+        A list or dict of new arrays in native byte order; none shares memory with `vector`.
+
+    Raises:
+        SchemaMismatchError: the vector has the wrong type, shape or dtype.
+        InvalidInputError: a value is NaN or infinite, or out of the range of its array's dtype.
+    """
+    if not isinstance(vector, np.ndarray) or vector.dtype != np.float64 or vector.shape != (schema.size,):
+        offered = f"{vector.dtype} of shape {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
+        raise SchemaMismatchError("vector", offered, f"float64 of shape ({schema.size},)")
+    arrays = []
+    offset = 0
+    for entry in schema.entries:
+        arrays.append(_convert(vector[offset : offset + entry.size], entry).reshape(entry.shape))
+        offset += entry.size
+    return schema.rebuild(arrays)
+
+
+def _is_exact(array: npt.NDArray[Any]) -> bool:
+    return int(array.min()) >= -_EXACT_INTEGER_LIMIT and int(array.max()) <= _EXACT_INTEGER_LIMIT
+
+
+def _convert(values: npt.NDArray[np.float64], entry: ArraySpec) -> npt.NDArray[Any]:
+    if not np.isfinite(values).all():
+        raise InvalidInputError(f"array {entry.name!r}", "its part of the vector holds NaN or infinity", "finite")
+    if entry.dtype.kind == "f":
+        # An overflow to infinity is found below and raised as ours, not left to a warning.
+        with np.errstate(over="ignore"):
+            converted = values.astype(entry.dtype)
+        fits = bool(np.isfinite(converted).all())
+    else:
+        rounded = np.rint(values)
+        limits = np.iinfo(entry.dtype)
+        # Compared as Python integers: float64 rounds the limits of 64-bit types up to a value that does not fit.
+        fits = not entry.size or (int(limits.min) <= int(rounded.min()) and int(rounded.max()) <= int(limits.max))
+        converted = rounded.astype(entry.dtype) if fits else rounded
+    if not fits:
+        raise InvalidInputError(
+            f"array {entry.name!r}", f"a value is out of the range of {entry.dtype}", f"in the range of {entry.dtype}"
+        )
+    return converted

@@ -1,0 +1,182 @@
+"""The weighted mean of the clients' models, from arrays to the words that a session sums and back.
+
+A client masks what `WeightedMean.encode` returns; the server hands the session's sum to
+`WeightedMean.decode`. Both build the same `WeightedMean`, and `application` binds it into the session,
+so that a client whose settings differ cannot take part by mistake.
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fl.arrays.flatten import flatten, restore
+from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.codecs.quantize import Quantizer
+from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg.graph.choosing import Certificate
+from secagg.params import AdversaryModel, SessionParams
+from secagg.primitives.prg import Suite, word_dtype
+
+__all__ = ["WeightedMean"]
+
+_LABEL: Final = b"fl weighted mean 1"
+_SETTINGS: Final = struct.Struct("<dBQQ")
+_MAX_APPLICATION_BYTES: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedMean:
+    """A weighted mean over one cohort: the arrays' schema and the grid they are rounded to.
+
+    Args:
+        schema: what every client's arrays look like.
+        clip: largest magnitude of an entry; larger ones are clipped, see `clipped_count`.
+        modulus_bits: m of the session.
+        clients: the most clients in one sum: the session's cohort size.
+        weight_cap: the largest weight of a client, such as the most training examples that count.
+
+    Raises:
+        InvalidParameterError: a parameter is out of its range.
+        OverflowError_: the modulus is too small for so many clients.
+
+    Security:
+        The server learns the mean and the sum of the weights of the survivors, and no single weight. A
+        lying client is bounded only by the modulus: its words are masked, so nobody can check them.
+    """
+
+    schema: ArraySchema
+    clip: float
+    modulus_bits: int
+    clients: int
+    weight_cap: int
+    quantizer: Quantizer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schema, ArraySchema):
+            raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
+        quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        object.__setattr__(self, "quantizer", quantizer)
+        object.__setattr__(self, "clip", quantizer.clip)
+
+    @property
+    def vector_length(self) -> int:
+        """Words in a client's vector: `SessionParams.vector_length`."""
+        return self.schema.size + self.quantizer.weight_digits
+
+    def application(self, user: bytes = b"") -> bytes:
+        """Returns bytes for `SessionParams.application` that bind the schema and the grid.
+
+        Args:
+            user: what else the parties must agree on, appended as it is; at most 205 bytes.
+
+        Returns:
+            A label, a SHA-256 digest of all settings, and `user`: at most 255 bytes.
+        """
+        room = _MAX_APPLICATION_BYTES - len(_LABEL) - hashlib.sha256().digest_size
+        if type(user) is not bytes or len(user) > room:
+            raise InvalidParameterError("user", type(user).__name__, f"bytes, at most {room} of them")
+        settings = _SETTINGS.pack(self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        # Every part has a fixed length, so their concatenation is unambiguous.
+        return _LABEL + hashlib.sha256(_LABEL + self.schema.digest + settings).digest() + user
+
+    def session_params(
+        self,
+        *,
+        certificate: Certificate | None = None,
+        adversary: AdversaryModel | None = None,
+        suite: Suite = Suite.AES_128_CTR,
+        min_survivors: int = 0,
+        round_number: int = 0,
+        user: bytes = b"",
+    ) -> SessionParams:
+        """Returns the parameters of a session that sums what `encode` returns.
+
+        Cohort, vector length, modulus and application all come from this codec: a session with another
+        modulus would sum the same words and wrap around unseen.
+
+        Args:
+            certificate: graph and threshold, as `secagg.choose` found them for `clients`; None is the complete
+                graph with its default threshold.
+            adversary: the model that the session defends against; None is the certificate's, or ACTIVE.
+            suite: the mask generator.
+            min_survivors: the fewest clients whose mean is ever released.
+            round_number: the training round.
+            user: as in `application`.
+
+        Raises:
+            InvalidParameterError: the certificate is for another cohort or another model, or does not hold.
+        """
+        if certificate is not None:
+            if certificate.clients != self.clients:
+                raise InvalidParameterError("certificate", f"for {certificate.clients} clients", f"for {self.clients}")
+            if adversary not in {None, certificate.adversary}:
+                raise InvalidParameterError("adversary", adversary, f"{certificate.adversary.name}, the certificate's")
+            return certificate.session_params(
+                vector_length=self.vector_length,
+                modulus_bits=self.modulus_bits,
+                suite=suite,
+                min_survivors=min_survivors,
+                round_number=round_number,
+                application=self.application(user),
+            )
+        return SessionParams.for_cohort(
+            cohort_size=self.clients,
+            vector_length=self.vector_length,
+            modulus_bits=self.modulus_bits,
+            adversary=AdversaryModel.ACTIVE if adversary is None else adversary,
+            suite=suite,
+            min_survivors=min_survivors,
+            round_number=round_number,
+            application=self.application(user),
+        )
+
+    def clipped_count(self, arrays: Arrays) -> int:
+        """Returns how many entries `encode` would clip: a large share means that `clip` is too small."""
+        return self.quantizer.clipped_count(flatten(arrays, self.schema))
+
+    def encode(self, arrays: Arrays, weight: int) -> npt.NDArray[Any]:
+        """Returns the words that a client masks.
+
+        Args:
+            arrays: what `schema` describes, finite.
+            weight: 0 to `weight_cap`.
+
+        Returns:
+            `vector_length` words, each below 2**modulus_bits, in the smallest unsigned dtype for them.
+
+        Raises:
+            SchemaMismatchError: the arrays do not fit the schema.
+            InvalidInputError: the weight is refused, or an entry is not finite or no exact float64.
+        """
+        return self.quantizer.encode(flatten(arrays, self.schema), weight)
+
+    def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[NamedArrays, int]:
+        """Returns the weighted mean in the clients' own container, and the total weight.
+
+        Args:
+            total: the session's sum, `vector_length` unsigned words.
+            survivors: how many clients it sums.
+
+        Returns:
+            The mean, in the schema's shapes and dtypes (integers rounded half to even), and the sum of
+            the weights. Each entry is within `quantizer.error_bound(survivors, total weight)` of the mean
+            of the clipped arrays, before that last conversion.
+
+        Raises:
+            InvalidParameterError: `survivors` is not from 1 to `clients`.
+            InvalidInputError: `total` is no such sum, its total weight is 0, or a mean lies out of its dtype's range.
+        """
+        if isinstance(total, np.ndarray) and total.shape != (self.vector_length,):
+            raise InvalidInputError("total", f"it has shape {total.shape}", f"of shape ({self.vector_length},)")
+        if isinstance(total, np.ndarray) and total.dtype != word_dtype(self.modulus_bits):
+            raise InvalidInputError(
+                "total",
+                f"its words are {total.dtype}",
+                f"the {word_dtype(self.modulus_bits)} of a session modulo 2**{self.modulus_bits}: see session_params",
+            )
+        mean, total_weight = self.quantizer.decode(total, survivors)
+        return restore(mean, self.schema), total_weight

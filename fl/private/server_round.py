@@ -1,0 +1,284 @@
+"""The server of one private round: it reserves before it asks for unmasking, and settles after.
+
+A round that would exceed the budget ends before anybody is invited; one whose reserve cannot be written ends before
+anybody is asked to unmask. What is released is the noisy sum, and nothing else is ever seen.
+"""
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from typing import Final
+
+import msgspec
+
+from dp.errors import BudgetExceededError
+from dp.ledger.writer import Ledger
+from fl.errors import PlanMismatchError
+from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
+from fl.private.plan import PrivatePlan
+from fl.private.vector import PrivateSum, PrivateVector
+from secagg.errors import ClientId, InvalidStateError, StateSpentError
+from secagg.protocol.messages import AbortCode
+from secagg.protocol.single_use import Uncopyable
+from secagg.protocol.snapshot import read_snapshot, write_snapshot
+from secagg.protocol.transcript import NO_MODEL
+from secagg.server import Fault, Result
+from secagg.server.session import ServerSession
+
+__all__ = ["ServerRound"]
+
+_VERSION: Final = 1
+_ROLE: Final = 4
+"""Of these snapshots: see `fl.private.client_round`."""
+
+_UNMASK: Final = "unmask"
+_NO_HASH: Final = bytes(32)
+
+
+class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    version: int
+    plan_digest: bytes
+    round_number: int
+    clip: float
+    head: bytes
+    session: bytes
+
+
+class ServerRound(Uncopyable):
+    """One private round on the server.
+
+    Send `offer()` to every client, feed `receive` what they answer, and call `close_round` when your deadline is over
+    or everyone has answered; send what it returns, until it returns the `PrivateSum`.
+
+    Args:
+        plan: the training's.
+        ledger: open for writing; its header must be the plan's budget.
+        round_number: from 1, above the last one in the ledger.
+        clients: the ids invited, as many as the plan says.
+        identities: each client's Ed25519 public key; where the plan defends against a lying server.
+        clip: the round's clip norm; None is the plan's, in the first round or where it does not adapt.
+        executor: runs the unmasking in tasks; None is serial.
+
+    Raises:
+        PlanMismatchError: the ledger is another budget's, or the plan has no such round.
+        BudgetExceededError: the round would spend more than the budget; nothing was begun.
+        InvalidInputError, InvalidParameterError: clients or identities do not fit.
+    """
+
+    def __init__(
+        self,
+        plan: PrivatePlan,
+        ledger: Ledger,
+        round_number: int,
+        clients: Collection[ClientId],
+        identities: Mapping[ClientId, bytes] | None = None,
+        *,
+        clip: float | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        clip = plan.clip if clip is None else clip
+        plan.check_header(ledger.header)
+        plan.check_round(round_number, clip)
+        draft = plan.reserve(round_number, bytes(16), clip, _NO_HASH, _NO_HASH)
+        if ledger.would_exceed(draft):
+            raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
+        params = plan.session_params(round_number, clip, ledger.head)
+        session = ServerSession(params, clients, identities, executor=executor)
+        self._begin(plan, ledger, round_number, clip, ledger.head, session)
+
+    def _begin(
+        self, plan: PrivatePlan, ledger: Ledger, round_number: int, clip: float, head: bytes, session: ServerSession
+    ) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._round_number = round_number
+        self._clip = clip
+        self._head = head
+        self._session = session
+        self._outbound: Mapping[ClientId, bytes] = {}
+        self._failed = False
+        self._result: Result | None = None
+
+    def __repr__(self) -> str:
+        return f"<ServerRound {self._round_number} at {self.stage}>"
+
+    @property
+    def stage(self) -> str:
+        """The session's current round."""
+        return self._session.stage
+
+    @property
+    def awaited(self) -> frozenset[ClientId]:
+        """The clients that may answer now."""
+        return self._session.awaited
+
+    @property
+    def received(self) -> frozenset[ClientId]:
+        """The clients whose answer was accepted."""
+        return self._session.received
+
+    @property
+    def can_close(self) -> bool:
+        """Whether enough clients have answered to go on."""
+        return self._session.can_close
+
+    @property
+    def faults(self) -> Mapping[ClientId, Fault]:
+        """The clients that broke a rule so far."""
+        return self._session.faults
+
+    @property
+    def outbound(self) -> Mapping[ClientId, bytes]:
+        """What the last `close_round` returned: send it again where it may have been lost."""
+        return self._outbound
+
+    @property
+    def survivors(self) -> frozenset[ClientId]:
+        """Whose vectors are in the sum; none before it is released."""
+        return frozenset() if self._result is None else self._result.survivors
+
+    def offer(self, head: bytes | None = None) -> bytes:
+        """Returns the message that begins the round for a client.
+
+        Args:
+            head: the last head that the client has seen, as it said; its lines of the ledger begin there. None, or a
+                head that this ledger's file never had, sends all of the file. Where that continues another file, it
+                does for clients that saw the end of the other one; those that did not refuse the round.
+
+        Raises:
+            OSError: the ledger cannot be read.
+        """
+        lines = self._ledger.lines_since(head if head is not None and self._ledger.had(head) else self._ledger.start)
+        return encode_round_message(
+            Offer(self._plan.digest, self._round_number, self._clip, lines, self._session.invitation)
+        )
+
+    def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
+        """Takes one client's message.
+
+        Raises:
+            RemoteError: the message was refused; the round is unchanged, and goes on without it.
+            InvalidParameterError: `sender` is no client id.
+            StateSpentError: the round is over.
+        """
+        self._check_alive()
+        self._session.receive(sender, data)
+
+    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
+        """Ends the current stage.
+
+        Args:
+            model_digest: of what every client is given to work on; used when the stage share_keys closes.
+
+        Returns:
+            What to send to whom, or after the last stage what is released.
+
+        Raises:
+            TooFewClientsError: the stage cannot close yet; nothing changed: wait on, or give up.
+            BudgetExceededError: the round would spend more than is left; nobody was asked to unmask, and the round is
+                over.
+            LedgerRefusedError: the ledger is closed, or holds this or a later round already, as after a crash between
+                the reserve and the snapshot; nobody was asked to unmask, and the round is over.
+            InvalidShareError: a dealer keeps the session from a sum; it is named.
+            StateSpentError: the round is over.
+            OSError: the ledger could not be written. Before unmasking the round is over; after it the sum is lost, and
+                counts.
+        """
+        self._check_alive()
+        closed = self._session.close_round(model_digest)
+        if isinstance(closed, Result):
+            self._failed = True
+            self._ledger.settle(self._round_number, len(closed.survivors))
+            self._failed = False
+            self._result = closed
+            return PrivateVector(self._plan, self._session.context, self._clip).decode(
+                closed.sum, len(closed.survivors)
+            )
+        lines: tuple[bytes, ...] = ()
+        if self._session.stage == _UNMASK:
+            lines = self._reserve()
+        self._outbound = {client: _step(lines, message) for client, message in closed.items()}
+        return self._outbound
+
+    def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
+        """Returns the message that ends the round for every client that gets it."""
+        return _step((), self._session.abort_message(code))
+
+    def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_round` only.
+
+        Raises:
+            InvalidStateError: an answer of the current stage was accepted already.
+            StateSpentError: the round is over.
+        """
+        self._check_alive()
+        content = _Snapshot(
+            _VERSION,
+            self._plan.digest,
+            self._round_number,
+            self._clip,
+            self._head,
+            self._session.to_bytes(),
+        )
+        return write_snapshot(_ROLE, content, wrapping_key)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        plan: PrivatePlan,
+        ledger: Ledger,
+        *,
+        wrapping_key: bytes | None = None,
+        executor: Executor | None = None,
+    ) -> "ServerRound":
+        """Returns the round of a snapshot; `outbound` holds what was to be sent, unchanged.
+
+        Raises:
+            InvalidStateError: the snapshot is damaged or of another version.
+            PlanMismatchError: it is of another plan, or of another ledger.
+            InvalidInputError: the wrapping key does not fit.
+        """
+        content = read_snapshot(_ROLE, data, _Snapshot, wrapping_key)
+        if content.version != _VERSION:
+            raise InvalidStateError("the snapshot is of another version")
+        if content.plan_digest != plan.digest:
+            raise PlanMismatchError("plan", content.plan_digest.hex(), plan.digest.hex())
+        plan.check_header(ledger.header)
+        if not ledger.had(content.head):
+            raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
+        session = ServerSession.from_bytes(content.session, executor=executor)
+        restored = cls.__new__(cls)
+        restored._begin(plan, ledger, content.round_number, content.clip, content.head, session)
+        lines: tuple[bytes, ...] = ()
+        if session.stage == _UNMASK:
+            if content.round_number not in ledger.unsettled:
+                raise PlanMismatchError("ledger", "a round that is settled or not reserved", "an unsettled one")
+            lines = ledger.lines_since(content.head)
+        restored._outbound = {client: _step(lines, message) for client, message in session.outbound.items()}
+        return restored
+
+    def _reserve(self) -> tuple[bytes, ...]:
+        session = self._session
+        roster = session.roster_hash
+        # If it cannot be written nobody is asked to unmask, now or ever.
+        self._failed = True
+        self._ledger.reserve(
+            self._plan.reserve(
+                self._round_number,
+                session.session_id,
+                self._clip,
+                session.context,
+                _NO_HASH if roster is None else roster,
+            )
+        )
+        self._failed = False
+        return self._ledger.lines_since(self._head)
+
+    def _check_alive(self) -> None:
+        if self._failed:
+            raise StateSpentError("the round")
+
+
+def _step(lines: tuple[bytes, ...], session: bytes) -> bytes:
+    message: RoundMessage = Step(lines, session)
+    return encode_round_message(message)

@@ -1,0 +1,326 @@
+"""A client behind bytes in, bytes out: the states of `secagg.client.states` for callers that move bytes."""
+
+import hashlib
+import threading
+from concurrent.futures import Executor
+from typing import Final
+
+from secagg.client.held import Advertised, Fixed, Invited, Masked, Shared
+from secagg.client.states import (
+    AdvertisingKeys,
+    AwaitingSurvivors,
+    CheckingConsistency,
+    ClientState,
+    MaskingInput,
+    SharingKeys,
+    Unmasking,
+    Vector,
+    check_identity,
+)
+from secagg.errors import (
+    SERVER,
+    ClientId,
+    InvalidInputError,
+    InvalidStateError,
+    MalformedMessageError,
+    RemoteError,
+    StateSpentError,
+    UnexpectedMessageError,
+)
+from secagg.params import SessionParams
+from secagg.policy import ClientPolicy, check_client_id
+from secagg.primitives.signing import Identity
+from secagg.protocol.messages import (
+    INVITATION_BYTES,
+    Abort,
+    AbortCode,
+    KeyRoster,
+    MaskedInput,
+    Message,
+    ShareDelivery,
+    SurvivorSet,
+    UnmaskingRequest,
+    decode,
+    decode_invitation,
+    encode,
+    immutable,
+    largest_message_bytes,
+)
+from secagg.protocol.single_use import Secrets, Uncopyable
+from secagg.protocol.snapshot import CLIENT_ROLE, read_snapshot, write_snapshot
+from secagg.protocol.transcript import NO_MODEL, session_context
+
+_EXPECTED: Final[dict[type, type[Message]]] = {
+    SharingKeys: KeyRoster,
+    MaskingInput: ShareDelivery,
+    CheckingConsistency: SurvivorSet,
+    AwaitingSurvivors: SurvivorSet,
+    Unmasking: UnmaskingRequest,
+}
+
+
+class _Snapshot(Secrets, frozen=True):
+    client: ClientId
+    policy: ClientPolicy
+    over: bool
+    held: Advertised | Shared | Masked | Fixed | None
+    session: tuple[SessionParams, bytes] | None
+    accepted: tuple[bytes, ...]
+    last_reply: bytes | None
+    aborted: AbortCode | None
+
+
+class ClientSession(Uncopyable):
+    """One client's part in one session.
+
+    Feed `receive` what the server sent, send what it returns. `wants_input` says when the next
+    message must come with the vector. Calls from several threads take turns.
+
+    Args:
+        client: this client's id, as the transport authenticates it.
+        policy: what this client accepts from any server.
+        identity: its long-term key; needed in the ACTIVE model.
+        executor: runs the mask generation in shards; a thread pool. None is serial.
+
+    Raises:
+        InvalidParameterError: the client's id is none.
+        InvalidInputError: the identity does not fit the policy.
+
+    Security: after any `RemoteError` other than `MalformedMessageError` the session is over and its
+    secrets are dropped. Persist `to_bytes()` before sending what `receive` returned, and delete the
+    older snapshot: a session restored twice could answer twice.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_client",
+        "_executor",
+        "_identity",
+        "_last_reply",
+        "_lock",
+        "_over",
+        "_policy",
+        "_session",
+        "_state",
+        "aborted",
+    )
+
+    def __init__(
+        self,
+        client: ClientId,
+        policy: ClientPolicy,
+        identity: Identity | None = None,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
+        check_client_id("client", client)
+        check_identity(policy, client, identity)
+        self._client = client
+        self._policy = policy
+        self._identity = identity
+        self._executor = executor
+        self._state: ClientState | None = None
+        self._session: tuple[SessionParams, bytes] | None = None
+        self._over = False
+        self._lock = threading.Lock()
+        self._accepted: tuple[bytes, ...] = ()
+        self._last_reply: bytes | None = None
+        self.aborted: AbortCode | None = None
+
+    def __repr__(self) -> str:
+        return f"<ClientSession of client {self._client}, {self.phase}>"
+
+    @property
+    def phase(self) -> str:
+        """The current state's name, or what the session waits for outside of them."""
+        if self._state is not None:
+            return type(self._state).__name__
+        return "over" if self._over else "awaiting the invitation"
+
+    @property
+    def over(self) -> bool:
+        """Whether the session has given its answer, failed or was aborted."""
+        return self._over
+
+    @property
+    def params(self) -> SessionParams | None:
+        """The parameters that this client accepted, None before the invitation."""
+        return None if self._session is None else self._session[0]
+
+    @property
+    def session_id(self) -> bytes | None:
+        """The session's 16 bytes, None before the invitation."""
+        return None if self._session is None else self._session[1]
+
+    @property
+    def context(self) -> bytes | None:
+        """The public 32-byte hash of session id and parameters, the application's included; None before the invitation.
+
+        Clients and server of one session have the same, and no two sessions have: what the application derives for all
+        of them alike, such as a rotation, follows from it.
+        """
+        return None if self._session is None else session_context(*self._session)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the next message must come with the vector."""
+        return isinstance(self._state, MaskingInput)
+
+    @property
+    def about_to_unmask(self) -> bool:
+        """Whether the answer to the server's next message helps to release the sum: the last chance to refuse."""
+        return isinstance(self._state, Unmasking | AwaitingSurvivors)
+
+    def receive(
+        self, data: bytes | bytearray | memoryview, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL
+    ) -> bytes | None:
+        """Takes one message of the server.
+
+        Args:
+            data: the message. An accepted one may come again: the last gets the same reply, except that
+                a masked input is not kept and gets None, as an earlier one does.
+            vector: this client's vector, with the message for which `wants_input` is true.
+            model_digest: digest of what this client was given to work on, with the vector.
+
+        Returns:
+            The reply to send, or None where there is none.
+
+        Raises:
+            MalformedMessageError: no message of this session; the session goes on.
+            RemoteError: any other fault of the server; the session is over.
+            LocalError: this call is wrong (for example, no vector); nothing happened, call again.
+        """
+        with self._lock:
+            return self._receive(data, vector, model_digest)
+
+    def _receive(
+        self, data: bytes | bytearray | memoryview, vector: Vector | None, model_digest: bytes
+    ) -> bytes | None:
+        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
+        data = immutable(data, limit, SERVER)
+        digest = hashlib.sha256(data).digest()
+        if digest in self._accepted:
+            return self._last_reply if digest == self._accepted[-1] else None
+        if self._over:
+            raise StateSpentError("the session")
+        try:
+            reply = self._advance(data, vector, model_digest)
+        except MalformedMessageError:
+            raise
+        except RemoteError:
+            self._end()
+            raise
+        finally:
+            if self._state is not None and self._state.spent:
+                # Something failed half-way, such as an executor: the secrets are gone, and so is the session.
+                self._end()
+        encoded = None
+        if reply is not None and self._session is not None:
+            params, session_id = self._session
+            encoded = encode(reply, params.suite, session_id)
+        self._accepted = (*self._accepted, digest)
+        # The masked input is not kept: it is large, and its loss is a dropout like any other.
+        self._last_reply = None if isinstance(reply, MaskedInput) else encoded
+        return encoded
+
+    def leave(self, code: AbortCode = AbortCode.LEAVING) -> bytes | None:
+        """Ends the session and drops its secrets, the last reply too.
+
+        Returns:
+            The message that tells the server, or None where no session was begun.
+        """
+        with self._lock:
+            session = self._session
+            self._end()
+            self._accepted, self._last_reply = (), None
+        return None if session is None else encode(Abort(code), session[0].suite, session[1])
+
+    def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
+        """Returns a snapshot: a secret, encrypted if a 32-byte wrapping key is given. Never the identity key."""
+        with self._lock:
+            return self._to_bytes(wrapping_key)
+
+    def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
+        held = None if self._state is None else self._state._peek()
+        if isinstance(held, Invited):
+            raise InvalidStateError("no snapshot is taken between the invitation and the keys")
+        content = _Snapshot(
+            self._client, self._policy, self._over, held, self._session, self._accepted, self._last_reply, self.aborted
+        )
+        return write_snapshot(CLIENT_ROLE, content, wrapping_key)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        identity: Identity | None = None,
+        wrapping_key: bytes | None = None,
+        executor: Executor | None = None,
+    ) -> "ClientSession":
+        """Returns the session of a snapshot.
+
+        Raises:
+            InvalidStateError: the snapshot is damaged, of another version, or of a server.
+            InvalidInputError: the identity or the wrapping key does not fit.
+        """
+        content = read_snapshot(CLIENT_ROLE, data, _Snapshot, wrapping_key)
+        session = cls(content.client, content.policy, identity, executor=executor)
+        session._over = content.over
+        session._session = content.session
+        session._accepted = content.accepted
+        session._last_reply = content.last_reply
+        session.aborted = content.aborted
+        session._state = _restore(content.held, identity)
+        return session
+
+    def _advance(self, data: bytes, vector: Vector | None, model_digest: bytes) -> Message | None:
+        if self._session is None:
+            return self._accept_invitation(data)
+        params, session_id = self._session
+        message = decode(data, SERVER, params, session_id)
+        if isinstance(message, Abort):
+            self.aborted = message.code
+            self._end()
+            return None
+        state = self._state
+        reply: Message
+        if isinstance(state, SharingKeys) and isinstance(message, KeyRoster):
+            self._state, reply = state.share_keys(message)
+        elif isinstance(state, MaskingInput) and isinstance(message, ShareDelivery):
+            if vector is None:
+                raise InvalidInputError("vector", "none was given", "this client's vector: wants_input was true")
+            self._state, reply = state.mask_input(message, vector, model_digest, executor=self._executor)
+        elif isinstance(state, CheckingConsistency) and isinstance(message, SurvivorSet):
+            self._state, reply = state.check_consistency(message)
+        elif isinstance(state, AwaitingSurvivors) and isinstance(message, SurvivorSet):  # noqa: SIM114 - other types
+            reply = state.unmask(message)
+            self._end()
+        elif isinstance(state, Unmasking) and isinstance(message, UnmaskingRequest):
+            reply = state.unmask(message)
+            self._end()
+        else:
+            expected = _EXPECTED.get(type(state), Message)
+            raise UnexpectedMessageError(SERVER, type(message).__name__, expected.__name__)
+        return reply
+
+    def _accept_invitation(self, data: bytes) -> Message:
+        params, session_id = decode_invitation(data)
+        self._session = (params, session_id)
+        state = AdvertisingKeys(params, session_id, self._client, self._policy, self._identity)
+        self._state, reply = state.advertise_keys()
+        return reply
+
+    def _end(self) -> None:
+        self._state = None
+        self._over = True
+
+
+def _restore(held: Advertised | Shared | Masked | Fixed | None, identity: Identity | None) -> ClientState | None:
+    if isinstance(held, Advertised):
+        return SharingKeys(held, identity)
+    if isinstance(held, Shared):
+        return MaskingInput(held, identity)
+    if isinstance(held, Masked):
+        return AwaitingSurvivors(held) if identity is None else CheckingConsistency(held, identity)
+    return Unmasking(held) if isinstance(held, Fixed) else None

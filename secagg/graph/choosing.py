@@ -1,0 +1,312 @@
+"""Choosing a graph's degree k and threshold t, and certifying those that somebody else chose.
+
+`secagg.graph.conditions` says what has to hold, `secagg.graph.search` how the smallest degree is found. Here fractions
+become counts and arguments are checked, once.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from secagg.errors import InvalidParameterError
+from secagg.graph.certificate import Bound, Certificate, certificate_of
+from secagg.graph.conditions import Setting
+from secagg.graph.search import smallest_degree
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel, check_integer
+
+__all__ = ["DEFAULT_GRINDING_BITS", "SMALL_COHORT", "Assumptions", "Bound", "Certificate", "certify", "choose"]
+
+DEFAULT_GRINDING_BITS: Final = 64
+"""A server can try rosters until the graph suits it; so many tries are taken off the security (ACTIVE, sparse)."""
+
+SMALL_COHORT: Final = 32
+"""Up to here the complete graph costs little, and its conditions hold for certain."""
+
+_CACHED: Final = 1024
+"""Certificates kept: those of some rosters of some sessions. One is a kilobyte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What is assumed of the clients, and how often it may turn out wrong.
+
+    Args:
+        corrupt: the part of the invited clients that may collude with the server, 0 to below 1.
+        dropout: the part that may vanish, corrupt ones aside, 0 to below 1.
+        absent: the part that may vanish before it advertises keys, so that the ring is made of fewer; at most dropout.
+        security_bits: log2 of one over the probability that privacy fails.
+        correctness_bits: log2 of one over the probability that recovery fails.
+        rounds: how many rounds with one population the two cover together.
+        grinding_bits: log2 of the rosters that a lying server can try; None is 64 in the ACTIVE model, else 0.
+
+    Raises:
+        InvalidParameterError: a number is out of range.
+    """
+
+    corrupt: float
+    dropout: float
+    absent: float = 0.0
+    security_bits: int = 40
+    correctness_bits: int = 30
+    rounds: int = 1
+    grinding_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("corrupt", "dropout", "absent"):
+            object.__setattr__(self, name, _fraction(name, getattr(self, name)))
+        if self.absent > self.dropout:
+            raise InvalidParameterError("absent", self.absent, f"at most dropout, {self.dropout}")
+        for name, low, high in (
+            ("security_bits", 1, 256),
+            ("correctness_bits", 1, 256),
+            ("rounds", 1, 2**62),
+            ("grinding_bits", 0, 256),
+        ):
+            value = getattr(self, name)
+            if name != "grinding_bits" or value is not None:
+                object.__setattr__(self, name, _integer(name, value, low, high))
+
+    def setting(self, clients: int, adversary: AdversaryModel, roster: int | None = None) -> Setting:
+        """Returns the same in counts: for one roster, or for all that may come of `clients` invited ones."""
+        corrupt, dropped = _count(self.corrupt, clients), _count(self.dropout, clients)
+        smallest = clients - _count(self.absent, clients) if roster is None else roster
+        largest = clients if roster is None else roster
+        grinding = self.grinding_bits
+        if grinding is None:
+            grinding = DEFAULT_GRINDING_BITS if adversary is AdversaryModel.ACTIVE else 0
+        return Setting(
+            smallest=smallest,
+            largest=largest,
+            # Corrupt clients do not stay away: their part of a smaller roster is larger.
+            corrupt=min(corrupt, smallest),
+            # Whoever is missing has vanished already.
+            dropped=max(0, dropped - (clients - largest)),
+            adversary=adversary,
+            security_bits=self.security_bits,
+            correctness_bits=self.correctness_bits,
+            rounds=self.rounds,
+            grinding_bits=grinding,
+        )
+
+
+def choose(
+    clients: int,
+    corrupt: float,
+    dropout: float,
+    adversary: AdversaryModel,
+    security_bits: int = 40,
+    correctness_bits: int = 30,
+    rounds: int = 1,
+    grinding_bits: int | None = None,
+    *,
+    absent: float = 0.0,
+) -> Certificate:
+    """Chooses the smallest even k for which some t meets all conditions, and then the smallest t.
+
+    The complete graph is chosen for small cohorts and where no smaller k does.
+
+    Args:
+        clients: n, 3 to 2**20.
+        corrupt: the part of them that may collude with the server, 0 to below 1.
+        dropout: the part that may vanish, corrupt ones aside, 0 to below 1.
+        adversary: the model.
+        security_bits: log2 of one over the probability that privacy fails.
+        correctness_bits: log2 of one over the probability that recovery fails.
+        rounds: how many rounds with one population the two cover together.
+        grinding_bits: log2 of the rosters that a lying server can try; by default 64 in the ACTIVE model, else 0.
+        absent: the part of all clients that may never advertise keys; it counts within dropout, and is at most that.
+            Then the choice holds for every roster from n less these to n.
+
+    Returns:
+        The certificate of the choice; it holds.
+
+    Raises:
+        InvalidParameterError: a number is out of range, or nothing is feasible: the text says what would be.
+
+    Cost:
+        A few milliseconds; some tens where n is 10**6 and k in the hundred thousands.
+    """
+    assumptions = Assumptions(
+        corrupt=corrupt,
+        dropout=dropout,
+        absent=absent,
+        security_bits=security_bits,
+        correctness_bits=correctness_bits,
+        rounds=rounds,
+        grinding_bits=grinding_bits,
+    )
+    _check_adversary(adversary)
+    clients = _integer("clients", clients, 4 if adversary is AdversaryModel.ACTIVE else 3, MAX_COHORT_SIZE)
+    budget = _Budget(clients, _count(assumptions.corrupt, clients), _count(assumptions.dropout, clients), adversary)
+    if not budget.kept:
+        raise InvalidParameterError(
+            "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
+        )
+    setting = assumptions.setting(clients, adversary)
+    found = smallest_degree(setting) if clients > SMALL_COHORT else None
+    if found is None:
+        complete = clients - 1
+        threshold = setting.smallest_threshold(complete, complete - setting.dropped)
+        if threshold is None:
+            raise InvalidParameterError(
+                "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
+            )
+        found = complete, threshold
+    return certificate_of(setting, clients, *found)
+
+
+def certify(
+    clients: int,
+    neighbours: int,
+    threshold: int,
+    corrupt: float,
+    dropout: float,
+    adversary: AdversaryModel,
+    security_bits: int = 40,
+    correctness_bits: int = 30,
+    rounds: int = 1,
+    grinding_bits: int | None = None,
+    *,
+    absent: float = 0.0,
+    roster: int | None = None,
+) -> Certificate:
+    """Returns the certificate for a k and t that somebody else chose; ask `holds` before relying on it.
+
+    Args:
+        clients: n, all that were invited.
+        neighbours: k, even and below n - 1, or exactly n - 1.
+        threshold: t, 1 to k. In a roster with fewer peers than that, *alive* does not hold.
+        corrupt: as in `choose`, like all that follow.
+        dropout: the part that may vanish, those included that are missing from the roster.
+        adversary: the model.
+        security_bits: for privacy.
+        correctness_bits: for recovery.
+        rounds: covered together.
+        grinding_bits: rosters that a lying server can try.
+        absent: the part that may never advertise keys; the certificate speaks for every roster that may come.
+        roster: how many did advertise keys and are on the ring; the certificate speaks for this roster alone.
+
+    Raises:
+        InvalidParameterError: a number is out of range, or a roster is given together with `absent`.
+
+    Cost:
+        Some tenths of a millisecond; equal calls are answered from a cache.
+    """
+    assumptions = Assumptions(
+        corrupt=corrupt,
+        dropout=dropout,
+        absent=absent,
+        security_bits=security_bits,
+        correctness_bits=correctness_bits,
+        rounds=rounds,
+        grinding_bits=grinding_bits,
+    )
+    clients = _integer("clients", clients, 3, MAX_COHORT_SIZE)
+    _check_adversary(adversary)
+    neighbours = _integer("neighbours", neighbours, 2, clients - 1)
+    if neighbours % 2 and neighbours != clients - 1:
+        raise InvalidParameterError("neighbours", neighbours, "even, or exactly clients - 1")
+    threshold = _integer("threshold", threshold, 1, neighbours)
+    if roster is not None:
+        roster = _integer("roster", roster, 1, clients)
+        if assumptions.absent:
+            raise InvalidParameterError("roster", roster, "None where absent is given: it says how many may be missing")
+    return _certify(assumptions, clients, adversary, neighbours, threshold, roster)
+
+
+# Many simulated clients of one process ask for the same certificate.
+@lru_cache(maxsize=_CACHED)
+def _certify(
+    assumptions: Assumptions,
+    clients: int,
+    adversary: AdversaryModel,
+    neighbours: int,
+    threshold: int,
+    roster: int | None,
+) -> Certificate:
+    return certificate_of(assumptions.setting(clients, adversary, roster), clients, neighbours, threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """How many may be corrupt or vanish for the complete graph to hold: A + D, or A + 2D if ACTIVE, up to n - 2.
+
+    What it cannot do, no sparse graph can: of k neighbours there too, corrupt and lost ones must leave room.
+    """
+
+    clients: int
+    corrupt: int
+    dropped: int
+    adversary: AdversaryModel
+
+    @property
+    def _weight(self) -> int:
+        return 2 if self.adversary is AdversaryModel.ACTIVE else 1
+
+    @property
+    def _most_dropped(self) -> int:
+        # In the complete graph t is more than half of the peers. A sparse one may bear more, but need not.
+        return min((self.clients - 2 - self.corrupt) // self._weight, self._half)
+
+    @property
+    def _half(self) -> int:
+        return (self.clients - 2) // 2
+
+    @property
+    def kept(self) -> bool:
+        """Whether some graph may hold."""
+        small = self.clients <= SMALL_COHORT
+        fits = self.corrupt + self._weight * self.dropped <= self.clients - 2
+        return fits and (self.dropped <= self._half or not small)
+
+    def advice(self, absent: float) -> str:
+        """Returns the changes that each make the setting feasible, or together if none does alone."""
+        most_dropped = self._most_dropped
+        most_corrupt = self.clients - 2 - self._weight * self.dropped
+        hints = []
+        if most_dropped >= 0:
+            hints.append(f"{self._dropout_at_most(most_dropped, absent)} with this corrupt part")
+        if most_corrupt >= 0 and self.dropped <= self._half:
+            hints.append(f"corrupt at most {self._part(most_corrupt)} with this dropout")
+        if hints:
+            return ", or ".join(hints)
+        corrupt = (self.clients - 2) // 2
+        dropped = min((self.clients - 2 - corrupt) // self._weight, self._half)
+        return f"corrupt at most {self._part(corrupt)} and {self._dropout_at_most(dropped, absent)}"
+
+    def _dropout_at_most(self, dropped: int, absent: float) -> str:
+        # Nobody is absent who has not vanished, so absent may have to shrink with dropout.
+        names = "dropout and absent" if absent > dropped / self.clients else "dropout"
+        return f"{names} at most {self._part(dropped)}"
+
+    def _part(self, count: int) -> str:
+        # Rounded down, so that it does not stand for one client more.
+        return f"0.{count * 10**6 // self.clients:06}".rstrip("0").rstrip(".")
+
+
+def _count(part: float, clients: int) -> int:
+    # The decimals that the user wrote: 0.1 of 30 is 3, though the float 0.1 is a little more than that.
+    return math.ceil(Fraction(str(part)) * clients)
+
+
+def _fraction(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < 1:
+        raise InvalidParameterError(name, value, "a number, at least 0 and below 1")
+    # By its decimals: a numpy.float32 of 0.1 is meant as 0.1.
+    return float(str(value))
+
+
+def _integer(name: str, value: int, low: int, high: int) -> int:
+    if isinstance(value, np.integer):
+        value = int(value)
+    check_integer(name, value, low, high)
+    return value
+
+
+def _check_adversary(adversary: object) -> None:
+    if not isinstance(adversary, AdversaryModel):
+        raise InvalidParameterError("adversary", adversary, "an AdversaryModel")

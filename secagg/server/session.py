@@ -1,0 +1,291 @@
+"""The server behind bytes in, bytes out: the rounds of `secagg.server` for callers that move bytes."""
+
+import secrets
+import threading
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from typing import TypeAlias
+
+import msgspec
+
+from secagg.errors import (
+    ClientId,
+    InvalidStateError,
+    MalformedMessageError,
+    StateSpentError,
+    UnexpectedMessageError,
+)
+from secagg.params import SessionParams
+from secagg.policy import check_client_id
+from secagg.protocol.messages import (
+    Abort,
+    AbortCode,
+    Invitation,
+    Message,
+    decode,
+    encode,
+    immutable,
+    largest_message_bytes,
+)
+from secagg.protocol.single_use import Uncopyable
+from secagg.protocol.snapshot import SERVER_ROLE, read_snapshot, write_snapshot
+from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
+from secagg.server import (
+    AnyRound,
+    CollectingKeys,
+    CollectingMaskedInputs,
+    CollectingShares,
+    CollectingSignatures,
+    CollectingUnmasking,
+    Fault,
+    Outbound,
+    Result,
+)
+from secagg.server.cohort_round import CohortRound
+from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
+
+_Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
+
+
+class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    params: SessionParams
+    session_id: bytes
+    facts: _Facts
+    faults: dict[ClientId, Fault]
+    messages: tuple[bytes, ...]
+    outbound: dict[ClientId, int]
+    aborted: dict[ClientId, AbortCode]
+
+
+class ServerSession(Uncopyable):
+    """One session on the server.
+
+    Send `invitation` to every client, feed `receive` what they answer, and call `close_round` when
+    your deadline is over or everyone has answered; send what it returns, until it returns the `Result`.
+    Calls from several threads take turns.
+
+    Args:
+        params: the session's parameters.
+        clients: the ids invited, cohort_size of them.
+        identities: each client's Ed25519 public key, as this server knows it; ACTIVE only.
+        session_id: 16 bytes; drawn from the operating system by default.
+        executor: runs the unmasking in tasks of some coordinates or masks each; None is serial.
+
+    Raises:
+        InvalidInputError, InvalidParameterError: clients, identities or session id do not fit.
+    """
+
+    def __init__(
+        self,
+        params: SessionParams,
+        clients: Collection[ClientId],
+        identities: Mapping[ClientId, bytes] | None = None,
+        *,
+        session_id: bytes | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        session_id = secrets.token_bytes(SESSION_ID_BYTES) if session_id is None else session_id
+        self._begin(params, session_id, CollectingKeys(params, session_id, clients, identities), executor)
+
+    def _begin(self, params: SessionParams, session_id: bytes, current: AnyRound, executor: Executor | None) -> None:
+        self._params = params
+        self._session_id = session_id
+        self._round = current
+        self._executor = executor
+        self._outbound: Mapping[ClientId, bytes] = {}
+        self._touched = False
+        # Two inputs added at the same time would lose words of the sum.
+        self._lock = threading.Lock()
+        self.aborted: dict[ClientId, AbortCode] = {}
+        """Clients that said that they leave, and why."""
+
+    def __repr__(self) -> str:
+        return f"<ServerSession at {self.stage}, {len(self.received)} of {len(self.awaited)} received>"
+
+    @property
+    def params(self) -> SessionParams:
+        """The session's parameters."""
+        return self._params
+
+    @property
+    def session_id(self) -> bytes:
+        """The session's 16 bytes."""
+        return self._session_id
+
+    @property
+    def context(self) -> bytes:
+        """The public 32-byte hash of session id and parameters: see `ClientSession.context`."""
+        return session_context(self._params, self._session_id)
+
+    @property
+    def roster_hash(self) -> bytes | None:
+        """The hash of who advertised which keys; None until the first round is closed."""
+        return self._round.roster_hash if isinstance(self._round, CohortRound) else None
+
+    @property
+    def invitation(self) -> bytes:
+        """The message that begins the session, the same for every client."""
+        return self._encode(Invitation(self._params.encode()))
+
+    @property
+    def stage(self) -> str:
+        """The current round: advertise_keys, share_keys, masked_input, consistency or unmask."""
+        return self._round.stage
+
+    @property
+    def awaited(self) -> frozenset[ClientId]:
+        """The clients that may answer the current round."""
+        return self._round.awaited
+
+    @property
+    def received(self) -> frozenset[ClientId]:
+        """The clients whose answer to the current round was accepted."""
+        return self._round.received
+
+    @property
+    def can_close(self) -> bool:
+        """Whether enough clients have answered for the session to go on."""
+        return self._round.can_close
+
+    @property
+    def faults(self) -> Mapping[ClientId, Fault]:
+        """The clients that broke a rule so far, each with its first fault."""
+        return dict(self._round.faults)
+
+    @property
+    def outbound(self) -> Mapping[ClientId, bytes]:
+        """What the last `close_round` returned: send it again where it may have been lost."""
+        return self._outbound
+
+    def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
+        """Takes one client's message.
+
+        Args:
+            sender: the client's id, as the transport authenticates it.
+            data: the message.
+
+        Raises:
+            RemoteError: the message was refused; the session is unchanged, and goes on without it.
+            InvalidParameterError: `sender` is no client id.
+            StateSpentError: the session is over.
+        """
+        check_client_id("sender", sender)
+        with self._lock:
+            self._receive(sender, data)
+
+    def _receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
+        if self._round.closed:
+            raise StateSpentError("the session")
+        try:
+            data = immutable(data, largest_message_bytes(self._params), sender)
+            message = decode(data, sender, self._params, self._session_id)
+        except MalformedMessageError as error:
+            self._round.note_fault(sender, error)
+            raise
+        if isinstance(message, Abort):
+            if sender not in self._round.awaited:
+                raise UnexpectedMessageError(sender, "Abort", f"a client that is awaited at {self.stage}")
+            self.aborted.setdefault(sender, message.code)
+            return
+        self._round.receive(sender, message)
+        self._touched = True
+
+    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
+        """Ends the current round.
+
+        Args:
+            model_digest: 32-byte digest of what every client is given to work on; used when the round
+                share_keys closes, without effect at any other.
+
+        Returns:
+            What to send to whom, or after the last round the result.
+
+        Raises:
+            TooFewClientsError: it cannot close yet; the session is unchanged: wait on, or give up.
+            InvalidShareError: a dealer keeps the session from a sum; it is named. At masked_input the
+                session is unchanged, as more inputs might still help; at unmask it has failed for good.
+            StateSpentError: the session is over.
+        """
+        with self._lock:
+            return self._close_round(model_digest)
+
+    def _close_round(self, model_digest: bytes) -> Mapping[ClientId, bytes] | Result:
+        current = self._round
+        outbound: Mapping[ClientId, Message]
+        if isinstance(current, CollectingUnmasking):
+            return current.close(self._executor)
+        if isinstance(current, CollectingShares):
+            self._round, outbound = current.close(model_digest)
+        else:
+            if isinstance(current, CollectingMaskedInputs) and current.can_close:
+                # The sealed shares, the largest thing held for each pair: nobody needs them any more.
+                self._outbound = {}
+            self._round, outbound = current.close()
+        self._outbound = self._encoded(outbound)
+        self._touched = False
+        return self._outbound
+
+    def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
+        """Returns the message that ends the session for every client that gets it.
+
+        The server's own session goes on: one client can be sent away, or all of them.
+        """
+        return self._encode(Abort(code))
+
+    def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given. At round boundaries only.
+
+        Raises:
+            InvalidStateError: a message of the current round was accepted already.
+            StateSpentError: the session is over.
+        """
+        with self._lock:
+            return self._to_bytes(wrapping_key)
+
+    def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
+        if self._round.closed:
+            raise StateSpentError("the session")
+        if self._touched:
+            raise InvalidStateError("a server's snapshot is taken right after close_round, before any answer")
+        # Most rounds send everyone the same message: it is kept once.
+        places: dict[bytes, int] = {}
+        outbound = {client: places.setdefault(message, len(places)) for client, message in self._outbound.items()}
+        facts, faults = self._round.facts, self._round.faults
+        content = _Snapshot(self._params, self._session_id, facts, faults, tuple(places), outbound, self.aborted)
+        return write_snapshot(SERVER_ROLE, content, wrapping_key)
+
+    @classmethod
+    def from_bytes(
+        cls, data: bytes, *, wrapping_key: bytes | None = None, executor: Executor | None = None
+    ) -> "ServerSession":
+        """Returns the session of a snapshot; `outbound` holds what was to be sent, unchanged.
+
+        Raises:
+            InvalidStateError: the snapshot is damaged, of another version, or of a client.
+            InvalidInputError: the wrapping key does not fit.
+        """
+        content = read_snapshot(SERVER_ROLE, data, _Snapshot, wrapping_key)
+        session = cls.__new__(cls)
+        current = _restore(content.facts, dict(content.faults))
+        session._begin(content.params, content.session_id, current, executor)
+        session._outbound = {client: content.messages[place] for client, place in content.outbound.items()}
+        session.aborted = dict(content.aborted)
+        return session
+
+    def _encode(self, message: Message) -> bytes:
+        return encode(message, self._params.suite, self._session_id)
+
+    def _encoded(self, outbound: Mapping[ClientId, Message]) -> Mapping[ClientId, bytes]:
+        return Outbound(tuple(outbound), lambda client: self._encode(outbound[client]))
+
+
+def _restore(facts: _Facts, faults: dict[ClientId, Fault]) -> AnyRound:
+    if isinstance(facts, Invitees):
+        return CollectingKeys._restore(facts, faults)
+    if isinstance(facts, Enrolled):
+        return CollectingShares(facts, faults)
+    if isinstance(facts, Dealt):
+        return CollectingMaskedInputs(facts, faults)
+    if isinstance(facts, Summed):
+        return CollectingSignatures(facts, faults)
+    return CollectingUnmasking(facts, faults)

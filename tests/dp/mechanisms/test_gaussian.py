@@ -1,0 +1,529 @@
+"""The Gaussian mechanism for real vectors: what it accounts for, what rounding can do, its distribution, refusals.
+
+Tests of distributions use fixed seeds and the quantile that a right mechanism exceeds with probability 10**-6.
+"""
+
+import ast
+import hashlib
+import math
+import pickle
+import secrets
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from dp.accounting.accountant import RdpAccountant
+from dp.accounting.calibration import calibrate
+from dp.errors import InvalidParameterError
+from dp.events import DiscreteGaussian, Gaussian, PoissonSampled
+from dp.mechanisms import adaptive_clipping, clipping, float_vectors, lattice, square_root
+from dp.mechanisms import gaussian as gaussian_mechanism
+from dp.mechanisms.gaussian import GaussianMechanism
+from dp.mechanisms.lattice import from_lattice
+from dp.noise import samplers as sampling
+from dp.noise.keystream import Keystream
+from dp.vocabulary import Relation, Unit
+from tests.kit.sampling_oracle import words_of
+
+SEED = bytes(range(32))
+SECRET = 1234.5678
+FALSE_POSITIVE = 1e-6
+ORDERS = [1.5, 2.0, 8.0, 64.0, 1000.0]
+
+each_relation = pytest.mark.parametrize("relation", Relation)
+dimensions = st.integers(1, 10**6) | st.sampled_from([2**30, 2**40])
+
+
+def mechanism(
+    sensitivity: float = 1.0,
+    multiplier: float = 1.0,
+    dimension: int = 3,
+    relation: Relation = Relation.ADD_REMOVE,
+    unit: Unit = Unit.EXAMPLE,
+    **other: Any,
+) -> GaussianMechanism:
+    return GaussianMechanism(sensitivity, multiplier, dimension, relation, unit, **other)
+
+
+def noise_of(ours: GaussianMechanism, seed: bytes = SEED) -> np.ndarray:
+    return sampling._discrete_gaussian(ours.variance, ours.dimension, Keystream(seed))
+
+
+class RepeatedWords:
+    """A source whose words go round in a circle: the worst and the best luck that rounding can have."""
+
+    def __init__(self, *words: int) -> None:
+        self.words = words
+
+    def fill(self, words: np.ndarray) -> None:
+        words[:] = np.resize(np.array(self.words, np.uint64), len(words))
+
+
+ALWAYS_UP, ALWAYS_DOWN = RepeatedWords(0), RepeatedWords(2**64 - 1)
+
+
+def rounded(ours: GaussianMechanism, vector: Any, source: Any) -> np.ndarray:
+    """What a release is without its noise, in steps of the lattice."""
+    steps = ours._release(vector, np.zeros(ours.dimension, np.int64), source) / ours.spacing
+    assert np.array_equal(steps, np.rint(steps))
+    return steps.astype(np.int64)
+
+
+def rounded_sum(ours: GaussianMechanism, vectors: Any, source: Any) -> np.ndarray:
+    steps = ours._release_sum(vectors, np.zeros(ours.dimension, np.int64), source) / ours.spacing
+    assert np.array_equal(steps, np.rint(steps))
+    return steps.astype(np.int64)
+
+
+def squared_length(steps: np.ndarray) -> int:
+    return sum(step * step for step in steps.tolist())
+
+
+# --- What is accounted for ---
+
+
+@given(
+    sensitivity=st.floats(2.0**-500, 2.0**500),
+    # Small, so that it fits every dimension and price.
+    multiplier=st.floats(1e-6, 1e-4),
+    dimension=dimensions,
+    price=st.floats(2.0**-30, 1.0),
+    relation=st.sampled_from(Relation),
+    unit=st.sampled_from(Unit),
+)
+@settings(deadline=None)
+def test_the_event_is_what_is_done_and_has_the_curve_of_the_multiplier(
+    sensitivity: float, multiplier: float, dimension: int, price: float, relation: Relation, unit: Unit
+):
+    ours = mechanism(sensitivity, multiplier, dimension, relation, unit, max_price=price)
+    assert ours.event == DiscreteGaussian(ours.variance, ours.squared_sensitivity, relation, unit)
+    assert type(ours.variance) is Fraction
+    assert type(ours.squared_sensitivity) is int
+    assert ours.variance == Fraction(multiplier) ** 2 * ours.squared_sensitivity
+    # The lattice: a power of two, the largest one within the price.
+    assert math.frexp(ours.spacing)[0] == 0.5
+    with mpmath.workprec(300):
+        for spacing, within in ((ours.spacing, True), (2 * ours.spacing, False)):
+            on_lattice = mpmath.mpf(sensitivity) / spacing
+            squared = mpmath.ceil((on_lattice + 2 * mpmath.sqrt(dimension)) ** 2)
+            assert (squared / on_lattice**2 - 1 <= price * (1 + 1e-12)) == within
+        on_lattice = mpmath.mpf(sensitivity) / ours.spacing
+        bound = (on_lattice + 2 * mpmath.sqrt(dimension)) ** 2
+        assert bound <= ours.squared_sensitivity <= mpmath.ceil(bound * (1 + mpmath.mpf(2) ** -52))
+        paid = ours.variance.numerator * mpmath.mpf(ours.spacing) ** 2 / ours.variance.denominator
+        continuous = (mpmath.mpf(multiplier) * sensitivity) ** 2
+        assert 0 < paid / continuous - 1 <= price
+        assert ours.price == pytest.approx(float(paid / continuous - 1), rel=1e-12)
+
+
+@each_relation
+@pytest.mark.parametrize("dimension", [1, 1000, 10**6, 2**30])
+@pytest.mark.parametrize("multiplier", [0.3, 1.0, 3.9])
+def test_at_the_default_lattice_nothing_is_lost(relation: Relation, dimension: int, multiplier: float):
+    ours = mechanism(0.1, multiplier, dimension, relation)
+    on_lattice = RdpAccountant().compose(ours.event).rdp(ORDERS)
+    continuous = RdpAccountant().compose(Gaussian(multiplier, relation)).rdp(ORDERS)
+    assert on_lattice == pytest.approx(continuous, rel=1e-14)
+    assert 0 < ours.price <= 1e-6
+
+
+def test_epsilon_is_that_of_the_event_and_never_below_the_continuous_one():
+    ours = mechanism(1.0, 1.1, 1000)
+    for delta in (1e-5, 1e-9):
+        sampled = RdpAccountant().compose(PoissonSampled(0.01, ours.event), 1000).epsilon(delta).value
+        continuous = RdpAccountant().compose(PoissonSampled(0.01, Gaussian(1.1)), 1000).epsilon(delta).value
+        assert continuous * (1 - 1e-9) <= sampled < math.inf
+        alone = RdpAccountant().compose(ours.event).epsilon(delta).value
+        assert RdpAccountant().compose(Gaussian(1.1)).epsilon(delta).value <= alone < math.inf
+
+
+def test_it_can_be_calibrated_by_its_event():
+    multiplier = calibrate(lambda z: mechanism(1.0, z, 1000).event, 1.0, 1e-6, least=0.1, most=1000.0)
+    assert RdpAccountant().compose(mechanism(2.0, multiplier, 1000).event).epsilon(1e-6).value <= 1.0
+
+
+@each_relation
+def test_the_clip_norm_follows_from_the_relation(relation: Relation):
+    assert mechanism(3.0, relation=relation).clip_norm == (1.5 if relation is Relation.REPLACE_ONE else 3.0)
+
+
+# --- What rounding can do at worst ---
+
+
+@st.composite
+def neighbours(draw: st.DrawFn) -> tuple[GaussianMechanism, np.ndarray, np.ndarray]:
+    """A mechanism on a coarse lattice, where rounding is most of the sensitivity, and two vectors that far apart."""
+    dimension = draw(st.integers(1, 30))
+    ours = mechanism(draw(st.floats(0.5, 2.0)), 1.0, dimension, max_price=draw(st.sampled_from([1.0, 0.1])))
+    centre = draw(st.lists(st.floats(-10.0, 10.0), min_size=dimension, max_size=dimension))
+    # About the borders between two multiples small differences do most.
+    vector = np.where(draw(st.booleans()), np.rint(np.array(centre) / ours.spacing) * ours.spacing, centre)
+    change = np.array(draw(st.lists(st.floats(-1.0, 1.0), min_size=dimension, max_size=dimension)))
+    return ours, vector, vector + clipping.clip(change, ours.l2_sensitivity * (1 - 2.0**-40)).vector
+
+
+@given(case=neighbours(), words=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=7))
+@settings(deadline=None)
+def test_no_luck_with_rounding_takes_neighbours_further_apart_than_the_sensitivity(case: Any, words: list[int]):
+    ours, one, other = case
+    distance = sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(one.tolist(), other.tolist(), strict=True))
+    assert distance <= Fraction(ours.l2_sensitivity) ** 2
+    sources = [ALWAYS_UP, ALWAYS_DOWN, RepeatedWords(*words), RepeatedWords(0, 2**64 - 1)]
+    for first in sources:
+        for second in sources:
+            difference = rounded(ours, one, first) - rounded(ours, other, second)
+            assert squared_length(difference) <= ours.squared_sensitivity
+
+
+def test_the_worst_rounding_comes_close_to_the_sensitivity():
+    """So the part of rounding is needed: without it, or with half of it, this would be above."""
+    ours = mechanism(1.0, 1.0, 400, max_price=1.0)
+    step = ours.spacing
+    on_lattice = 1.0 / step / math.sqrt(400)
+    one = np.full(400, 0.01 * step)
+    other = one - np.full(400, (on_lattice * 0.999) * step)
+    difference = rounded(ours, one, ALWAYS_UP) - rounded(ours, other, ALWAYS_DOWN)
+    assert math.sqrt(squared_length(difference)) > 1.0 / step + 1.2 * math.sqrt(400)
+    assert squared_length(difference) <= ours.squared_sensitivity
+
+
+@each_relation
+@given(data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_one_participant_moves_a_sum_by_no_more_than_the_sensitivity(relation: Relation, data: st.DataObject):
+    dimension = data.draw(st.integers(1, 20))
+    ours = mechanism(1.0, 1.0, dimension, relation, max_price=1.0)
+    rows = st.lists(st.floats(-1e6, 1e6), min_size=dimension, max_size=dimension).map(np.array)
+    rest = data.draw(st.lists(rows, max_size=3))
+    mine, theirs = data.draw(rows), data.draw(rows)
+    with_mine = [*rest, mine]
+    without = {Relation.ADD_REMOVE: rest, Relation.ZERO_OUT: [*rest, 0 * mine], Relation.REPLACE_ONE: [*rest, theirs]}
+    # The others' roundings are the same; the last one's are whatever they are.
+    for first in (ALWAYS_UP, ALWAYS_DOWN):
+        for second in (ALWAYS_UP, ALWAYS_DOWN):
+            common = rounded_sum(ours, rest, ALWAYS_UP)
+            one = common + rounded_sum(ours, [mine], first)
+            other = common + rounded_sum(ours, without[relation][len(rest) :], second)
+            assert squared_length(one - other) <= ours.squared_sensitivity
+    assert np.array_equal(rounded_sum(ours, with_mine, ALWAYS_UP), common + rounded_sum(ours, [mine], ALWAYS_UP))
+
+
+@given(vector=st.lists(st.floats(-1e9, 1e9), min_size=3, max_size=3), words=st.lists(st.integers(0, 2**64 - 1)))
+@settings(deadline=None)
+def test_each_coordinate_goes_to_one_of_its_two_neighbours(vector: list[float], words: list[int]):
+    ours = mechanism(0.75, max_price=1.0)
+    for source in (ALWAYS_UP, ALWAYS_DOWN, RepeatedWords(*words, 7)):
+        for step, entry in zip(rounded(ours, np.array(vector), source).tolist(), vector, strict=True):
+            exact = Fraction(entry) / Fraction(ours.spacing)
+            assert math.floor(exact) <= step <= math.ceil(exact)
+
+
+def test_rounding_is_up_exactly_as_often_as_the_fraction_says():
+    """A word decides by its first 53 bits: k = 0, ..., 2**53 - 1 is below the fraction of 2**53 or not."""
+    ours = mechanism(1.0, dimension=1, max_price=1.0)
+    for fraction in (0.25, 0.5, 1 - 2.0**-53, 2.0**-53):
+        border = int(fraction * 2**53)
+        vector = np.array([fraction * ours.spacing])
+        assert rounded(ours, vector, RepeatedWords((border << 11) - 1)).tolist() == [1]
+        assert rounded(ours, vector, RepeatedWords(border << 11)).tolist() == [0]
+        if 2 * fraction == int(2 * fraction):
+            assert rounded(ours, 3 * ours.spacing - vector, RepeatedWords((border << 11) - 1)).tolist() == [3]
+            assert rounded(ours, -vector, RepeatedWords((border << 11) - 1)).tolist() == [0]
+            assert rounded(ours, -vector, RepeatedWords(border << 11)).tolist() == [-1]
+
+
+def test_rounding_has_no_bias():
+    size = 200_000
+    ours = mechanism(1.0, dimension=size)
+    steps = np.random.default_rng(3).uniform(-3, 3, size)
+    errors = rounded(ours, steps * ours.spacing, Keystream(SEED)) - steps
+    fraction = steps - np.floor(steps)
+    z = errors.sum() / math.sqrt((fraction * (1 - fraction)).sum())
+    assert abs(z) < stats.norm.isf(FALSE_POSITIVE / 2)
+
+
+def test_a_sum_is_exact_in_any_order():
+    """Floats added up depend on their order; multiples of the lattice do not."""
+    ours = mechanism(1.0, dimension=50)
+    rows = np.random.default_rng(4).standard_normal((200, 50))
+    rows = np.rint(rows / 30 / ours.spacing) * ours.spacing
+    total = rounded_sum(ours, rows, ALWAYS_DOWN)
+    assert np.array_equal(total, rounded_sum(ours, rows[::-1], ALWAYS_UP))
+    assert total.tolist() == [sum(int(entry / ours.spacing) for entry in column) for column in rows.T.tolist()]
+    noise = noise_of(ours)
+    released = ours._release_sum(rows, noise.copy(), Keystream(SEED))
+    assert np.array_equal(released, (total + noise) * ours.spacing)
+
+
+def test_long_vectors_are_clipped_and_short_ones_are_not():
+    ours = mechanism(2.0, dimension=2, relation=Relation.REPLACE_ONE)
+    assert ours.clip_norm == 1.0
+    released = ours.spacing * rounded_sum(ours, [[3e9, -4e9], [0.25, 0.5]] @ np.eye(2), ALWAYS_DOWN)
+    assert released == pytest.approx([0.85, -0.3], abs=1e-6)
+
+
+# --- What comes out ---
+
+
+def test_the_noise_is_as_large_as_the_event_says():
+    size = 200_000
+    for relation, sensitivity, multiplier in ((Relation.ADD_REMOVE, 3.0, 2.0), (Relation.REPLACE_ONE, 0.01, 0.5)):
+        ours = mechanism(sensitivity, multiplier, size, relation)
+        values = np.random.default_rng(5).standard_normal(size) * sensitivity
+        released = ours._release(values, noise_of(ours), Keystream(SEED))
+        statistic = ((released - values) ** 2).sum() / (multiplier * sensitivity) ** 2
+        # The price and the variance of rounding are a millionth, and a deviation is three thousandths.
+        low, high = stats.chi2.ppf([FALSE_POSITIVE / 2, 1 - FALSE_POSITIVE / 2], size)
+        assert low < statistic < high
+        normal = stats.norm.cdf((released - values) / (multiplier * sensitivity))
+        assert stats.kstest(normal, "uniform").pvalue > FALSE_POSITIVE
+
+
+def test_what_is_released_is_the_input_the_rounding_and_the_noise():
+    for price in (1e-6, 1.0):
+        ours = mechanism(1.0, 2.0, 20_000, max_price=price)
+        values = np.random.default_rng(6).standard_normal(20_000)
+        steps = rounded(ours, values, Keystream(SEED)) + noise_of(ours)
+        released = ours._release(values, noise_of(ours), Keystream(SEED))
+        assert released.dtype == np.float64
+        assert (released / ours.spacing).tolist() == steps.tolist()
+
+
+@pytest.mark.parametrize("price", [1e-6, 1.0])
+def test_rounding_is_the_references(price: float):
+    """Once more with fractions, and with words out of single AES blocks."""
+    ours = mechanism(0.3, 0.7, 9000, max_price=price)
+    values = np.random.default_rng(8).standard_normal(9000)
+    expected = []
+    for entry, word in zip(values.tolist(), words_of(SEED), strict=False):
+        exact = Fraction(entry) / Fraction(ours.spacing)
+        down = math.floor(exact)
+        expected.append(down + (Fraction(word >> 11, 2**53) < exact - down))
+    assert rounded(ours, values, Keystream(SEED)).tolist() == expected
+
+
+VECTORS = [
+    ((1.0, 1.0, 1000), 1e-6, "03faa906f370ea74e22e2735c7732120"),
+    ((0.3, 0.7, 1000), 1e-2, "af8fbf4e08c4901f152faac6f4e475e1"),
+    ((1e-3, 40.0, 1000), 1.0, "4cb6339e2956437bccaf07a51d451a01"),
+]
+
+
+@pytest.mark.parametrize(("figures", "price", "digest"), VECTORS, ids=str)
+def test_known_answers(figures: Any, price: float, digest: str):
+    """Bytes that must not change without a word."""
+    ours = mechanism(*figures, max_price=price)
+    values = np.arange(1000) * figures[0] / 777
+    released = ours._release(values, noise_of(ours), Keystream(bytes(32)))
+    assert hashlib.sha256(released.astype("<f8").tobytes()).hexdigest()[:32] == digest
+
+
+def test_all_randomness_is_seeds_of_the_system(monkeypatch: pytest.MonkeyPatch):
+    ours = mechanism(1.0, 1.0, 100)
+    values = np.linspace(-1, 1, 100)
+    for release, inner, given_ in (
+        (ours.release, ours._release, values),
+        (ours.release_sum, ours._release_sum, [values, values]),
+    ):
+        seeds = iter([SEED, bytes(32)])
+        monkeypatch.setattr(secrets, "token_bytes", lambda size, seeds=seeds: next(seeds)[:size])
+        assert np.array_equal(release(given_), inner(given_, noise_of(ours), Keystream(bytes(32))))
+        assert next(seeds, None) is None
+
+
+def test_two_releases_differ():
+    ours = mechanism(1.0, 1.0, 100)
+    assert not np.array_equal(ours.release(np.zeros(100)), ours.release(np.zeros(100)))
+    assert not np.array_equal(ours.release_sum([]), ours.release_sum([]))
+
+
+def test_an_empty_sum_looks_like_any_other():
+    ours = mechanism(1.0, 1.0, 100)
+    released = ours._release_sum([], noise_of(ours), ALWAYS_UP)
+    assert np.array_equal(released, noise_of(ours) * ours.spacing)
+
+
+def test_the_input_is_left_as_it_is():
+    ours = mechanism(1.0, 1.0, 100)
+    values = np.linspace(-5, 5, 100)
+    kept = values.copy()
+    released = ours.release(values)
+    ours.release_sum([values])
+    assert np.array_equal(values, kept)
+    assert released.flags.writeable
+    assert not np.shares_memory(released, values)
+
+
+def test_other_dtypes_are_the_same_numbers():
+    ours = mechanism(100.0, 1.0, 3)
+    expected = rounded(ours, np.array([1.0, -2.0, 3.0]), Keystream(SEED))
+    for dtype in (np.float16, np.float32, ">f4", np.int8, np.uint16):
+        vector = np.array([1, 2**16 - 2 if dtype is np.uint16 else -2, 3]).astype(dtype)
+        if dtype is np.uint16:
+            expected = rounded(ours, np.array([1.0, 2.0**16 - 2, 3.0]), Keystream(SEED))
+        assert np.array_equal(rounded(ours, vector, Keystream(SEED)), expected)
+
+
+@given(step=st.integers(-(2**53), 2**53), exponent=st.integers(-540, 440))
+def test_multiples_become_floats_exactly(step: int, exponent: int):
+    spacing = math.ldexp(1.0, exponent)
+    assert Fraction(float(from_lattice(np.array([step]), spacing)[0])) == step * Fraction(spacing)
+
+
+def test_beyond_2_to_the_53_what_is_released_depends_on_the_multiple_alone():
+    assert from_lattice(np.array([2**53 + 1, 2**61 + 1]), 0.5).tolist() == [2.0**52, 2.0**60]
+
+
+# --- Refusals ---
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        np.zeros(2),
+        np.zeros(4),
+        np.zeros((1, 3)),
+        np.zeros((3, 1)),
+        np.array([]),
+        np.array(0.0),
+        np.zeros(3, bool),
+        np.zeros(3, complex),
+        np.zeros(3, np.longdouble),
+        np.array([SECRET, 0, 0], object),
+        np.array([SECRET, math.nan, 0]),
+        np.array([SECRET, math.inf, 0]),
+        np.array([SECRET, -math.inf, 0], np.float16),
+        [SECRET, 0.0, 0.0],
+        None,
+    ],
+    ids=lambda vector: f"{type(vector).__name__}-{getattr(vector, 'dtype', '')}-{getattr(vector, 'shape', '')}",
+)
+def test_other_vectors_are_refused(vector: Any):
+    for release, parameter in (
+        (lambda: mechanism().release(vector), "vector"),
+        (lambda: mechanism().release_sum([np.zeros(3), vector]), "vectors[1]"),
+    ):
+        with pytest.raises(InvalidParameterError) as error:
+            release()
+        assert error.value.parameter == parameter
+        assert "1234" not in str(error.value)
+        assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+@pytest.mark.parametrize("vectors", [None, 1, np.zeros(3), np.zeros((3, 2)), np.zeros((2, 3, 1)), "abc"], ids=repr)
+def test_other_collections_are_refused(vectors: Any):
+    with pytest.raises(InvalidParameterError, match="^vectors"):
+        mechanism().release_sum(vectors)
+
+
+def test_a_value_out_of_range_is_refused_and_not_clamped():
+    for spread in (1.0, 2.0**-500, 2.0**500):
+        ours = mechanism(spread)
+        largest = ours.largest_value
+        assert largest > 1e6 * spread
+        assert rounded(ours, np.array([largest, -largest, 0.0]), ALWAYS_UP).tolist() == [2**61, -(2**61), 0]
+        for sign in (1, -1):
+            beyond = np.array([0.0, 0.0, sign * math.nextafter(largest, math.inf)])
+            with pytest.raises(InvalidParameterError, match="too large") as error:
+                ours.release(beyond)
+            assert error.value.parameter == "vector"
+    # A clipped vector is never too large.
+    mechanism(2.0**500).release_sum([np.full(3, 1e308)])
+
+
+def test_a_sum_of_more_vectors_than_integers_hold_is_refused(monkeypatch: pytest.MonkeyPatch):
+    assert mechanism(dimension=10**9).largest_count > 10**6
+    assert mechanism(dimension=2**40, multiplier=1e-5, max_price=2.0**-30).largest_count > 100
+    assert all(
+        ours.largest_count * (Fraction(ours.clip_norm) / Fraction(ours.spacing) + 1) <= 2**61
+        for ours in (mechanism(), mechanism(0.3, dimension=10**6), mechanism(max_price=1.0))
+    )
+    monkeypatch.setattr(gaussian_mechanism, "LARGEST_ROUNDED", 2 * math.ceil(1.0 / mechanism().spacing) + 2)
+    assert mechanism().largest_count == 2
+    mechanism().release_sum(np.zeros((2, 3)))
+
+    def rows() -> Iterator[np.ndarray]:
+        yield from np.zeros((3, 3))
+        raise AssertionError("more was taken than is needed to refuse")
+
+    with pytest.raises(InvalidParameterError, match="at most 2"):
+        mechanism().release_sum(rows())
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameter"),
+    [
+        ({"l2_sensitivity": 0.0}, "l2_sensitivity"),
+        ({"l2_sensitivity": -1.0}, "l2_sensitivity"),
+        ({"l2_sensitivity": math.nan}, "l2_sensitivity"),
+        ({"l2_sensitivity": math.inf}, "l2_sensitivity"),
+        ({"l2_sensitivity": 2.0**501}, "l2_sensitivity"),
+        ({"l2_sensitivity": "1"}, "l2_sensitivity"),
+        ({"noise_multiplier": 0.0}, "noise_multiplier"),
+        ({"noise_multiplier": -1.0}, "noise_multiplier"),
+        ({"noise_multiplier": math.nan}, "noise_multiplier"),
+        ({"noise_multiplier": math.inf}, "noise_multiplier"),
+        ({"noise_multiplier": 1e300}, "noise_multiplier"),
+        ({"noise_multiplier": 1e-300}, "noise_multiplier"),
+        ({"noise_multiplier": True}, "noise_multiplier"),
+        ({"dimension": 0}, "dimension"),
+        ({"dimension": 3.0}, "dimension"),
+        ({"dimension": 2**40 + 1}, "dimension"),
+        ({"relation": "add-remove"}, "relation"),
+        ({"unit": "example"}, "unit"),
+        ({"max_price": 0.0}, "max_price"),
+        ({"max_price": math.nan}, "max_price"),
+        ({"max_price": 1.1}, "max_price"),
+    ],
+    ids=str,
+)
+def test_other_parameters_are_refused(fields: dict[str, Any], parameter: str):
+    good = {
+        "l2_sensitivity": 1.0,
+        "noise_multiplier": 1.0,
+        "dimension": 3,
+        "relation": Relation.ZERO_OUT,
+        "unit": Unit.CLIENT,
+    }
+    with pytest.raises(InvalidParameterError) as error:
+        GaussianMechanism(**(good | fields))
+    assert error.value.parameter == parameter
+
+
+def test_a_large_multiplier_has_room_at_a_higher_price():
+    with pytest.raises(InvalidParameterError, match="a larger max_price allows more"):
+        mechanism(1.0, 1000.0, 10**6)
+    assert mechanism(1.0, 1000.0, 10**6, max_price=1e-5).price <= 1e-5
+
+
+def test_it_is_frozen_and_compares_and_survives_pickling():
+    ours = mechanism(1, Fraction(3, 2), np.int64(5))
+    assert ours == mechanism(1.0, 1.5, 5)
+    assert hash(ours) == hash(mechanism(1.0, 1.5, 5))
+    assert pickle.loads(pickle.dumps(ours)) == ours
+    with pytest.raises(FrozenInstanceError):
+        ours.variance = Fraction(1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "module", [adaptive_clipping, clipping, float_vectors, gaussian_mechanism, lattice, square_root]
+)
+def test_no_generator_of_floats_is_in_reach(module: Any):
+    """Neither `random` nor any of numpy's generators is named in the code."""
+    tree = ast.parse(Path(module.__file__).read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {part for alias in node.names for part in alias.name.split(".")}
+            names |= set((getattr(node, "module", None) or "").split("."))
+    assert not names & {"random", "RandomState", "default_rng", "Generator", "urandom", "SystemRandom", "scipy"}

@@ -1,0 +1,133 @@
+"""Rounding under a norm bound, and a modulus that noisy sums fit into."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import hadamard
+
+from dp.mechanisms.rounding import LIKELY, largest_l1, scaled_clip_of, squared_norm_bound
+from dp.shares.modulus import largest_sum_variance, needed_bits, sum_variance, wrap_probability
+
+FALSE_POSITIVES = 5.5
+"""Standard deviations that a count may be beyond its mean: less than one test in 10**7 fails by chance."""
+
+clips = st.floats(1e-3, 1e9)
+dimensions = st.integers(0, 40).map(lambda bits: 2**bits)
+
+
+def rounded(rng, rows):
+    """Each entry up or down at random, with itself as the mean."""
+    below = np.floor(rows)
+    return below + (rng.random(rows.shape) < rows - below)
+
+
+# --- Rounding ---
+
+
+@given(clips, dimensions, st.floats(1e-6, 0.999))
+def test_the_norm_bound_is_its_formula(clip, dimension, beta):
+    with mp.workdps(40):
+        c, d = mp.mpf(clip), mp.mpf(dimension)
+        likely = c**2 + d / 4 + mp.sqrt(2 * mp.log(1 / mp.mpf(beta))) * (c + mp.sqrt(d) / 2)
+        true = min((c + mp.sqrt(d)) ** 2, likely)
+        assert abs(squared_norm_bound(clip, dimension, beta) - true) <= 1 + float(true) * 1e-14
+
+
+@given(st.integers(1, 10**20), dimensions)
+def test_the_l1_bound_is_exact(squared, dimension):
+    bound = largest_l1(squared, dimension)
+    assert bound <= squared
+    assert bound**2 <= dimension * squared
+    assert bound == squared or (bound + 1) ** 2 > dimension * squared
+
+
+@pytest.mark.parametrize(("squared", "dimension", "vector"), [(4, 16, [1, 1, 1, 1]), (18, 2, [3, 3]), (9, 1, [3])])
+def test_the_l1_bound_is_reached(squared, dimension, vector):
+    assert sum(k * k for k in vector) == squared
+    assert sum(vector) == largest_l1(squared, dimension)
+
+
+@given(st.floats(1.0001, 20), dimensions)
+def test_the_coarsest_lattice_has_the_inflation_asked_for(inflation, dimension):
+    clip = scaled_clip_of(inflation, dimension, LIKELY)
+    root = math.sqrt(dimension)
+    squared = min((clip + root) ** 2, clip**2 + dimension / 4 + clip + root / 2)
+    assert math.sqrt(squared) / clip == pytest.approx(inflation, rel=1e-9)
+
+
+@pytest.mark.parametrize("beta", [LIKELY, 0.05])
+@pytest.mark.parametrize(("clip", "dimension"), [(0.3, 1), (2.5, 16), (10.0, 64), (100.0, 256)])
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_rounding_is_repeated_no_more_often_than_promised(beta, clip, dimension, halves):
+    rng = np.random.default_rng(5)
+    trials = 4000
+    directions = np.ones((trials, dimension)) if halves else rng.standard_normal((trials, dimension))
+    rows = directions * (clip / np.linalg.norm(directions, axis=1))[:, None]
+    if halves:
+        # The fractions that rounding changes most, as far as the length allows.
+        rows = np.sign(rows) * np.minimum(np.abs(rows), 0.5)
+    refused = np.count_nonzero((rounded(rng, rows) ** 2).sum(axis=1) > squared_norm_bound(clip, dimension, beta))
+    assert refused <= trials * beta + FALSE_POSITIVES * math.sqrt(trials * beta * (1 - beta))
+
+
+# --- The modulus ---
+
+
+@given(
+    st.integers(4, 64), st.integers(1, 10**6), dimensions, st.floats(1e-9, 0.5), st.floats(1e-3, 1e3), st.floats(0, 1e6)
+)
+def test_the_scale_is_that_of_the_published_formula(bits, clients, dimension, probability, clip, sigma):
+    with mp.workdps(40):
+        k = mp.sqrt(2) * mp.erfinv(1 - mp.mpf(probability) / dimension)
+        room = mp.mpf(4) ** bits - clients * k**2
+        if room <= 0:
+            return
+        scale = mp.sqrt(room) / (
+            2 * k * mp.sqrt(mp.mpf(clip) ** 2 * clients**2 / dimension + clients * mp.mpf(sigma) ** 2)
+        )
+        scaled_clip, local_variance = float(scale * clip), float((scale * sigma) ** 2)
+    variance = sum_variance(scaled_clip, dimension, clients, local_variance)
+    assert needed_bits(dimension, probability, variance) == pytest.approx(bits, abs=1e-9)
+    assert largest_sum_variance(bits, dimension, probability) == pytest.approx(variance, rel=1e-9)
+    assert wrap_probability(bits, dimension, variance) == pytest.approx(probability, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "noise_multiplier", "bits"), [(1024, 1.9, 10.4), (2**20, 0.6, 13.4), (2**20, 1.9, 15.1)]
+)
+def test_the_figures_for_a_hundred_clients(dimension, noise_multiplier, bits):
+    # Noise set for half of the hundred, on the lattice on which rounding adds a half to the square of the sensitivity.
+    clip = scaled_clip_of(math.sqrt(1.5), dimension, LIKELY)
+    local_variance = noise_multiplier**2 * squared_norm_bound(clip, dimension, LIKELY) / 50
+    assert round(needed_bits(dimension, 1e-6, sum_variance(clip, dimension, 100, local_variance)), 1) == bits
+
+
+@pytest.mark.parametrize("worst", ["spread", "single", "opposite"])
+@pytest.mark.parametrize(("local_variance", "clip"), [(0.0, 9.0), (3.0, 9.0), (40.0, 25.0)])
+def test_noisy_rotated_sums_wrap_no_more_often_than_estimated(worst, local_variance, clip):
+    rng = np.random.default_rng(7)
+    trials, dimension, clients, probability = 6000, 64, 20, 0.05
+    bits = needed_bits(dimension, probability, sum_variance(clip, dimension, clients, local_variance))
+    # All clients have the same vector, or half of them its negative.
+    vector = np.eye(dimension)[0] if worst == "single" else rng.standard_normal(dimension)
+    signs = rng.choice([-1.0, 1.0], (trials, dimension))
+    rows = signs * vector @ (hadamard(dimension) / math.sqrt(dimension)) * (clip / np.linalg.norm(vector))
+    against = clients // 2 if worst == "opposite" else 0
+    sums = sum(rounded(rng, -rows if client < against else rows) for client in range(clients))
+    # The sum of Skellam noise is Skellam noise.
+    sums += rng.poisson(clients * local_variance / 2, sums.shape) - rng.poisson(
+        clients * local_variance / 2, sums.shape
+    )
+    wraps = np.count_nonzero(np.abs(sums).max(axis=1) > 2 ** (bits - 1))
+    assert wraps <= trials * probability + FALSE_POSITIVES * math.sqrt(trials * probability)
+    if worst == "spread" and local_variance:
+        # And not for want of trying.
+        assert wraps > trials * probability / 3
+
+
+def test_nothing_wraps_more_often_than_always():
+    assert wrap_probability(1, 2**20, 1e12) == 1

@@ -1,0 +1,161 @@
+"""`secagg bench`: figures of this machine, each with its result checked."""
+
+import json
+import subprocess
+import time
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+import fl.app.bench.bench
+from fl.app.bench.bench import QUICK, BenchReport, Effort, Figure, advise, run_bench
+from fl.app.bench.timing import best_in_turns
+from fl.app.commands import app
+
+FIGURES = {"mask_one_thread": 7.0, "mask_chacha20": 4.0, "thread_gain": 1.7, "free_part": 1.0}
+
+
+def run(*options: str) -> tuple[int, str, str]:
+    outcome = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["bench", *options])
+    return outcome.exit_code, outcome.stdout, outcome.stderr
+
+
+@pytest.mark.slow
+def test_quick_figures_come_as_json_and_every_result_is_right():
+    code, output, _ = run("--quick", "--json")
+    assert code == 0
+    report = json.loads(output)
+    assert list(report) == ["right", "figures", "advice"]
+    assert report["right"] is True
+    assert {"cipher_limit", "mask_one_thread", "mask_two_threads", "pack", "shamir_rebuild", "x25519", "hkdf"} < set(
+        report["figures"]
+    )
+    assert {"session_active", "session_curious"} < set(report["figures"])
+    for name, figure in report["figures"].items():
+        assert figure["value"] > 0, name
+        assert figure["right"] is True, name
+    assert 0 < report["figures"]["mask_one_thread"]["part_of_limit"] < 1.5
+    assert len(report["advice"]) >= 2
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *, right: bool) -> None:
+    def step(_):
+        for name, value in FIGURES.items():
+            yield Figure(name, f"the {name}", value, "x", right, limit=10.0)
+
+    monkeypatch.setattr(fl.app.bench.bench, "STEPS", (("one step", step),))
+
+
+def test_a_table_and_advice_are_printed(monkeypatch: pytest.MonkeyPatch):
+    only(monkeypatch, right=True)
+    code, output, progress = run()
+    assert code == 0
+    assert "the mask_one_thread" in output
+    assert "0.70" in output
+    assert "Threads pay" in output
+    assert "WRONG" not in output
+    assert "one step" in progress or "done" in progress
+
+
+def test_a_wrong_result_is_an_error_and_no_figure(monkeypatch: pytest.MonkeyPatch):
+    only(monkeypatch, right=False)
+    code, output, _ = run()
+    assert code == 1
+    assert "WRONG RESULTS: the mask_one_thread" in output
+    assert "7.00 x" not in output
+    assert run("--json")[0] == 1
+
+
+def test_masks_that_are_wrong_are_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fl.app.bench.bench, "apply_masks", lambda *_: None)
+    figures = {one.name: one.right for one in fl.app.bench.bench._masks(replace(QUICK, figure_s=0.0))}
+    assert figures["mask_one_thread"] is False
+    assert figures["mask_chacha20"] is False
+
+
+def test_a_sum_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch):
+    simulate = fl.app.bench.bench.simulate
+
+    def falsified(*arguments, **options):
+        result = simulate(*arguments, **options)
+        return replace(result, sum=result.sum + 1)
+
+    monkeypatch.setattr(fl.app.bench.bench, "simulate", falsified)
+    small = replace(QUICK, clients=5, length=10, figure_s=0.0)
+    assert [one.right for one in fl.app.bench.bench._sessions(small)] == [False, False]
+
+
+def test_progress_names_every_step(monkeypatch: pytest.MonkeyPatch):
+    only(monkeypatch, right=True)
+    titles: list[str] = []
+    report = run_bench(QUICK, titles.append)
+    assert titles == ["one step"]
+    assert isinstance(report, BenchReport)
+    assert report.right
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, "Stay with the default suite"),
+        ({}, "Threads pay: two are 1.7 times one"),
+        ({"mask_chacha20": 8.0}, "Use suite=Suite.CHACHA20"),
+        ({"thread_gain": 1.1}, "Threads do not pay here"),
+        ({"free_part": 0.5}, "Other programs took 50%"),
+    ],
+)
+def test_advice_follows_from_the_figures(changed: dict, sentence: str):
+    assert any(sentence in one for one in advise(FIGURES | changed))
+
+
+@pytest.fixture
+def openssl(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the program prints, or raises if it is no text."""
+    says: list = []
+
+    def answer(command, **_):
+        if isinstance(says[0], str):
+            return subprocess.CompletedProcess(command, 0, stdout=says[0])
+        raise says[0]
+
+    monkeypatch.setattr(fl.app.bench.bench.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(fl.app.bench.bench.subprocess, "run", answer)
+    return says
+
+
+@pytest.mark.parametrize(
+    ("says", "gigabytes"),
+    [
+        ("The 'numbers' are in 1000s of bytes per second processed.\nAES-128-CTR    9500000.00k\n", 9.5),
+        ("aes-128-ctr  4000000.5k", 4.0),
+        ("speed: Unknown algorithm", None),
+        (subprocess.TimeoutExpired("openssl", 30), None),
+        (PermissionError("no"), None),
+    ],
+)
+def test_openssl_speed_is_read_or_left_out(openssl: list, says: object, gigabytes: float | None):
+    openssl.append(says)
+    found = fl.app.bench.bench._openssl_gigabytes()
+    assert found is None if gigabytes is None else found == pytest.approx(gigabytes, rel=1e-3)
+
+
+def test_openssl_is_asked_only_where_it_is(openssl: list, monkeypatch: pytest.MonkeyPatch):
+    openssl.append("AES-128-CTR 1000000.00k")
+    figures = {one.name: one.value for one in fl.app.bench.bench._masks(Effort(figure_s=0.0))}
+    assert figures["openssl_speed"] == pytest.approx(1.0)
+    monkeypatch.setattr(fl.app.bench.bench.shutil, "which", lambda _: None)
+    assert "openssl_speed" not in {one.name for one in fl.app.bench.bench._masks(Effort(figure_s=0.0))}
+
+
+def test_a_signature_that_holds_for_anything_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fl.app.bench.bench, "verify", lambda *_: None)
+    figures = {one.name: one.right for one in fl.app.bench.bench._keys(replace(QUICK, figure_s=0.0))}
+    assert figures == {"x25519": True, "hkdf": True, "ed25519_verify": False}
+
+
+def test_the_best_of_several_timings_counts():
+    waits = iter([0.0, 0.03, 0.01, 0.02, *[0.03] * 100])
+    [timing] = best_in_turns(0.0, lambda: time.sleep(next(waits)))
+    assert 0.01 <= timing.wall_s < 0.02
+    assert timing.cpu_s < timing.wall_s

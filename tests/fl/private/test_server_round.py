@@ -1,0 +1,570 @@
+"""fl.private.server_round: nothing begins beyond the budget, is asked before it is reserved, or is settled twice."""
+
+import copy
+import math
+import pickle
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from dp.errors import BudgetExceededError
+from dp.errors import InvalidParameterError as FigureError
+from dp.ledger.audit import Verdict, audit
+from dp.ledger.errors import LedgerRefusedError, RoundRefusedError
+from dp.ledger.records import NO_HEAD, Reserve, Settle
+from dp.ledger.signing import LedgerKey
+from dp.ledger.writer import Ledger
+from dp.mechanisms.adaptive_clipping import AdaptiveClipping
+from dp.vocabulary import Relation, Unit
+from fl.errors import PlanMismatchError
+from fl.private.messages import Offer, Step, decode_round_message
+from fl.private.server_round import _ROLE, ServerRound, _Snapshot
+from fl.private.vector import PrivateSum
+from secagg.errors import (
+    InvalidInputError,
+    InvalidParameterError,
+    InvalidStateError,
+    MalformedMessageError,
+    PolicyViolationError,
+    StateSpentError,
+    TooFewClientsError,
+    UnexpectedMessageError,
+)
+from secagg.params import AdversaryModel
+from secagg.protocol.messages import AbortCode
+from secagg.protocol.snapshot import read_snapshot, write_snapshot
+from tests.kit.private_round_scene import (
+    ACTIVE,
+    CURIOUS,
+    IDS,
+    VICTIM,
+    Scene,
+    both_models,
+    planned,
+    public_keys,
+    record,
+)
+
+ADAPTIVE = AdaptiveClipping(1.0, 1.0, smallest=0.01, largest=100.0)
+WRAPPING_KEY = bytes(range(32))
+
+
+def at(folder: Path, stage: str, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:
+    return Scene(folder, planned(adversary=adversary, **changes)).begin().until(stage)
+
+
+def refused_to_begin(scene: Scene, failure: type[Exception], *arguments: Any, **options: Any) -> Any:
+    """The server refuses before anybody is invited; nothing is written."""
+    before = scene.files()
+    given = arguments or (1, scene.ids, public_keys(scene.plan))
+    with pytest.raises(failure) as refused:
+        ServerRound(scene.plan, scene.ledger, *given, **options)
+    assert type(refused.value) is failure
+    assert scene.files() == before
+    return refused.value
+
+
+# ---------------------------------------------------------------------------------------------------- Beginning
+@both_models
+def test_a_round_that_would_exceed_the_budget_ends_before_anybody_is_invited(tmp_path: Path, adversary: AdversaryModel):
+    scene = Scene(tmp_path, planned(adversary=adversary))
+    one = scene.ledger.epsilon_with(scene.plan.reserve(1, bytes(16), 1.0, bytes(32), bytes(32)))
+    poor = Ledger.create(tmp_path / "poor", replace(scene.plan.header(), budget=Fraction(one) - Fraction(1, 1000)))
+    scene.ledger.close()
+    scene.ledger = poor
+    error = refused_to_begin(scene, BudgetExceededError)
+    assert (error.spent, error.budget) == (one, pytest.approx(one - 1e-3))
+    assert len(poor.lines_since(NO_HEAD)) == 1
+
+
+def test_the_rounds_of_the_plan_fit_its_budget_and_one_more_does_not(tmp_path: Path):
+    # Rounds of another plan of the same budget count with this one's.
+    plan = planned(adversary=CURIOUS)
+    scene = Scene(tmp_path, plan)
+    for number in (1, 2, 3):
+        scene.whole_round(number)
+    assert scene.ledger.spent <= 20
+    other = planned(adversary=CURIOUS, rounds=10, epsilon=30.0)
+    with pytest.raises(BudgetExceededError):
+        ServerRound(other, scene.ledger, 4, scene.ids)
+    # The plan itself has no such round.
+    assert refused_to_begin(scene, PlanMismatchError, 4, scene.ids).what == "round"
+
+
+def test_a_budget_spent_in_between_ends_the_round_before_anybody_unmasks(tmp_path: Path):
+    scene = at(tmp_path, "masked_input")
+    # Another round of the same budget was faster.
+    for number in (2, 3, 4):
+        scene.ledger.reserve(scene.plan.reserve(number, bytes(16), 1.0, bytes(32), bytes(32)))
+    scene.ledger.close()
+    lines = len(Path(tmp_path / "ledger").read_bytes().splitlines())
+    scene.ledger = Ledger.open(tmp_path / "ledger")
+    scene.server._ledger = scene.ledger
+    before = scene.files()
+    outbound = scene.server.outbound
+    with pytest.raises(BudgetExceededError):
+        scene.exchange()
+    assert scene.files() == before
+    assert len(before["ledger"].splitlines()) == lines == 4
+    assert scene.server.outbound == outbound
+    for call in (scene.server.close_round, scene.server.to_bytes, lambda: scene.server.receive(VICTIM, b"")):
+        with pytest.raises(StateSpentError):
+            call()
+    assert scene.server.survivors == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("scope", {"scope": "ward 8"}),
+        ("unit", {"unit": Unit.EXAMPLE}),
+        ("relation", {"relation": Relation.REPLACE_ONE}),
+        ("delta", {"delta": Fraction(1, 10**4)}),
+        ("colluders", {"colluders": 0}),
+    ],
+)
+def test_the_ledger_of_another_run_is_refused(tmp_path: Path, what: str, change: dict[str, Any]):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    scene.ledger = Ledger.create(tmp_path / "another", replace(scene.plan.header(), **change))
+    error = refused_to_begin(scene, PlanMismatchError)
+    assert error.what == f"ledger ({what})"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_ledger_that_is_more_careful_is_taken(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    header = replace(scene.plan.header(), colluders=2, budget=Fraction(100))
+    scene.ledger = Ledger.create(tmp_path / "another", header, LedgerKey(bytes(32)))
+    scene.ledger.sign_head()
+    assert scene.whole_round().survivors == 5
+    assert scene.ledger.spent > 20 / 3
+
+
+def test_a_ledger_that_trusts_nobody_is_refused(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    scene.ledger = Ledger.create(tmp_path / "another", replace(scene.plan.header(), colluders=4))
+    assert refused_to_begin(scene, FigureError).parameter == "min_survivors"
+
+
+@pytest.mark.parametrize("number", [0, 4, -1, True, 1.0, None, "1"])
+def test_a_round_that_the_plan_does_not_have_is_refused(tmp_path: Path, number: Any):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    assert refused_to_begin(scene, PlanMismatchError, number, scene.ids).what == "round"
+
+
+@pytest.mark.parametrize("clip", [2.0, math.nan, 0.0, -1.0])
+def test_a_clip_norm_that_the_plan_does_not_have_is_refused(tmp_path: Path, clip: float):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    assert refused_to_begin(scene, PlanMismatchError, 1, scene.ids, clip=clip).what == "clip norm"
+
+
+@pytest.mark.parametrize(
+    ("ids", "failure"),
+    [
+        (IDS[:4], InvalidInputError),
+        (IDS[:6], InvalidInputError),
+        ((*IDS[:4], IDS[0]), InvalidInputError),
+        ((), InvalidInputError),
+        ((*IDS[:4], -1), InvalidParameterError),
+        ((*IDS[:4], "x"), InvalidParameterError),
+    ],
+    ids=["fewer", "more", "twice", "none", "negative", "text"],
+)
+def test_other_clients_than_the_plans_are_refused(tmp_path: Path, ids: Any, failure: type[Exception]):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    refused_to_begin(scene, failure, 1, ids)
+
+
+def test_identities_are_needed_where_the_plan_says_so_and_refused_elsewhere(tmp_path: Path):
+    scene = Scene(tmp_path / "active", planned(adversary=ACTIVE))
+    keys = public_keys(scene.plan)
+    assert keys is not None
+    for some in (None, {}, {client: keys[client] for client in scene.ids[1:]}):
+        refused_to_begin(scene, InvalidInputError, 1, scene.ids, some)
+    curious = Scene(tmp_path / "curious", planned(adversary=CURIOUS))
+    refused_to_begin(curious, InvalidParameterError, 1, curious.ids, keys)
+
+
+def test_a_closed_ledger_is_refused_at_the_reserve(tmp_path: Path):
+    scene = at(tmp_path, "masked_input")
+    scene.ledger.finish()
+    with pytest.raises(LedgerRefusedError):
+        scene.exchange()
+    with pytest.raises(StateSpentError):
+        scene.server.close_round()
+
+
+# --------------------------------------------------------------------------------------------- Reserve, then settle
+@both_models
+def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: Path, adversary: AdversaryModel):
+    scene = Scene(tmp_path, planned(adversary=adversary)).begin()
+    path = tmp_path / "ledger"
+    while scene.server.stage != "unmask":
+        assert len(path.read_bytes().splitlines()) == 1
+        assert all(isinstance(decode_round_message(data), Offer | Step) for data in scene.outbound.values())
+        scene.exchange()
+    lines = path.read_bytes().splitlines(keepends=True)
+    reserve = record(lines[1])
+    assert isinstance(reserve, Reserve)
+    session = scene.server._session
+    assert reserve == replace(
+        scene.plan.reserve(1, session.session_id, 1.0, session.context, session.roster_hash or b""),
+        epsilon=reserve.epsilon,
+    )
+    assert scene.ledger.unsettled == (1,)
+    assert all(scene.lines(client) == (lines[1],) for client in scene.ids)
+    spent = scene.ledger.spent
+    released = scene.finish()
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert record(lines[2]) == Settle(round=1, survivors=released.survivors)
+    assert scene.ledger.unsettled == ()
+    assert scene.ledger.spent == spent
+
+
+def test_only_the_request_to_unmask_has_lines(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=ACTIVE)).begin()
+    lengths = []
+    while scene.server.stage != "unmask":
+        lengths.append({len(scene.lines(client)) for client in scene.ids})
+        scene.exchange()
+    assert lengths == [{1}, {0}, {0}, {0}]
+
+
+@both_models
+def test_a_settled_round_is_over(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "unmask", adversary)
+    released = scene.finish()
+    assert scene.server.survivors == frozenset(scene.ids)
+    files = scene.files()
+    with pytest.raises(StateSpentError):
+        scene.server.close_round()
+    with pytest.raises((StateSpentError, UnexpectedMessageError)):
+        scene.server.receive(VICTIM, b"late")
+    with pytest.raises(StateSpentError):
+        scene.server.to_bytes()
+    assert scene.files() == files
+    assert isinstance(released, PrivateSum)
+    with pytest.raises(LedgerRefusedError):
+        scene.ledger.settle(1, 5)
+
+
+def test_a_disk_that_refuses_the_reserve_ends_the_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = at(tmp_path, "masked_input")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dp.ledger.file.LedgerFile.append", full)
+    outbound = scene.server.outbound
+    with pytest.raises(OSError, match="No space"):
+        scene.exchange()
+    # Nobody was asked, and nobody will be.
+    assert scene.server.outbound == outbound
+    monkeypatch.undo()
+    for call in (scene.server.close_round, scene.server.to_bytes):
+        with pytest.raises(StateSpentError):
+            call()
+    assert scene.ledger.unsettled == ()
+
+
+def test_a_disk_that_refuses_to_settle_loses_the_sum_and_the_round_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scene = at(tmp_path, "unmask")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dp.ledger.file.LedgerFile.append", full)
+    with pytest.raises(OSError, match="No space"):
+        scene.exchange()
+    monkeypatch.undo()
+    assert scene.server.survivors == frozenset()
+    with pytest.raises(StateSpentError):
+        scene.server.close_round()
+    assert scene.ledger.unsettled == (1,)
+    report = audit([tmp_path / "ledger"])
+    assert (report.verdict, report.unsettled) == (Verdict.FINE, (1,))
+
+
+@both_models
+def test_too_few_answers_leave_the_round_open(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "masked_input", adversary)
+    answers = {client: scene.deliver(client) for client in scene.ids}
+    for client in scene.ids[:3]:
+        scene.server.receive(client, answers[client] or b"")
+    before = scene.files()
+    with pytest.raises(TooFewClientsError) as stuck:
+        scene.server.close_round()
+    assert (stuck.value.needed, stuck.value.remaining) == (4, 3)
+    assert scene.files() == before
+    assert scene.server.awaited == frozenset(scene.ids)
+    scene.server.receive(scene.ids[3], answers[scene.ids[3]] or b"")
+    scene.close()
+    released = scene.finish()
+    assert released.survivors == 4
+
+
+@both_models
+def test_a_client_that_sends_garbage_is_named_and_the_round_goes_on(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "masked_input", adversary)
+    with pytest.raises(MalformedMessageError) as refused:
+        scene.server.receive(VICTIM, b"garbage")
+    assert refused.value.culprit == VICTIM
+    assert scene.server.faults[VICTIM].stage == "masked_input"
+    with pytest.raises(InvalidParameterError):
+        scene.server.receive(-1, b"garbage")
+    assert scene.finish(silent={VICTIM}).survivors == 4
+
+
+def test_what_a_server_says_of_itself(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
+    assert repr(scene.server) == "<ServerRound 1 at advertise_keys>"
+    assert scene.server.awaited == frozenset(scene.ids)
+    assert (scene.server.received, scene.server.can_close, scene.server.faults) == (frozenset(), False, {})
+    for client in scene.ids:
+        scene.server.receive(client, scene.deliver(client) or b"")
+    assert (scene.server.received, scene.server.can_close) == (frozenset(scene.ids), True)
+    assert scene.server.survivors == frozenset()
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(InvalidStateError):
+            way(scene.server)
+    message = decode_round_message(scene.server.abort_message(AbortCode.TOO_FEW_CLIENTS))
+    assert isinstance(message, Step)
+    assert message.ledger == ()
+
+
+# ----------------------------------------------------------------------------------------------------------- Offers
+def test_an_offer_begins_where_the_client_left_off(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
+    absent = scene.ids[0]
+    scene.finish(silent={absent})
+    scene.begin(2)
+    lines = scene.ledger.lines_since(NO_HEAD)
+    assert len(lines) == 3
+    # Whoever unmasked has seen the reserve; whoever was absent has seen nothing.
+    assert scene.lines(VICTIM) == lines[2:]
+    assert scene.lines(absent) == lines
+    for unknown in (None, bytes(32), b"x" * 32, b""):
+        assert decode_round_message(scene.server.offer(unknown)).ledger == lines
+    assert scene.finish().survivors == 5
+
+
+def test_a_client_that_was_absent_for_rounds_is_shown_what_it_missed(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    absent = scene.ids[0]
+    scene.begin(1).finish()
+    scene.begin(2).finish(silent={absent})
+    released = scene.begin(3).finish()
+    assert released.survivors == 5
+    assert scene.counters[absent].last_round == 3
+
+
+def test_a_second_file_of_the_ledger_is_for_clients_that_saw_the_end_of_the_first(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    scene.whole_round(1)
+    head = scene.ledger.finish()
+    scene.ledger.close()
+    scene.ledger = Ledger.create(tmp_path / "ledger-2", scene.plan.header(), predecessors=[tmp_path / "ledger"])
+    scene.begin(2)
+    # Of the first file it has seen the reserve, and what came after that the second one does not show.
+    assert scene.refused_offer(scene.outbound[VICTIM], RoundRefusedError).rule == "extension"
+    ends = (tmp_path / "ledger").read_bytes().splitlines(keepends=True)[2:]
+    for client in scene.ids:
+        data = scene.offer(client, ledger=(*ends, *scene.lines(client)))
+        scene.server.receive(client, scene.deliver(client, data) or b"")
+    scene.close()
+    assert scene.finish().survivors == 5
+    report = audit([tmp_path / "ledger", tmp_path / "ledger-2"], expected_head=head)
+    assert (report.verdict, report.unsettled) == (Verdict.FINE, ())
+
+
+def test_a_ledger_that_grows_between_the_offers_and_the_answers_is_refused_by_clients(tmp_path: Path):
+    # The session is about the head of the beginning; a client that is shown more does not agree.
+    scene = Scene(tmp_path, planned(adversary=CURIOUS))
+    scene.ledger = Ledger.create(tmp_path / "signed", scene.plan.header(), LedgerKey(bytes(32)))
+    scene.begin()
+    scene.ledger.sign_head()
+    with pytest.raises(PolicyViolationError, match="application"):
+        scene.deliver(VICTIM, scene.server.offer())
+
+
+# --------------------------------------------------------------------------------------------------------- Snapshots
+def restored(scene: Scene, data: bytes, **options: Any) -> ServerRound:
+    return ServerRound.from_bytes(data, scene.plan, scene.ledger, **options)
+
+
+@both_models
+@pytest.mark.parametrize("key", [None, WRAPPING_KEY], ids=["plain", "wrapped"])
+def test_a_server_that_restarts_at_every_stage_comes_to_the_same(
+    tmp_path: Path, adversary: AdversaryModel, key: bytes | None
+):
+    scene = Scene(tmp_path, planned(adversary=adversary, adaptive=ADAPTIVE)).begin(clip=2.0)
+    stages = []
+    while True:
+        stages.append(scene.server.stage)
+        snapshot = scene.server.to_bytes(key)
+        # The process dies, and so does its ledger object.
+        scene.ledger.close()
+        scene.ledger = Ledger.open(tmp_path / "ledger")
+        outbound = scene.server.outbound
+        scene.server = restored(scene, snapshot, wrapping_key=key)
+        assert dict(scene.server.outbound) == dict(outbound)
+        assert scene.server.to_bytes() == scene.server.to_bytes()
+        if outbound:
+            scene.outbound = scene.server.outbound
+        else:
+            assert scene.server.offer() == scene.outbound[VICTIM]
+        released = scene.exchange()
+        if released is not None:
+            break
+    assert len(stages) == (5 if adversary is ACTIVE else 4)
+    assert (released.survivors, released.clip) == (5, 2.0)
+    assert scene.ledger.unsettled == ()
+    assert audit([tmp_path / "ledger"]).verdict is Verdict.FINE
+
+
+@both_models
+def test_a_server_restored_after_the_reserve_sends_it_again_and_goes_on(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "unmask", adversary)
+    snapshot = scene.server.to_bytes()
+    first = dict(scene.outbound)
+    # Some have answered already; they give the same answers to the same request.
+    answers = {client: scene.deliver(client) for client in scene.ids[:3]}
+    scene.server = restored(scene, snapshot)
+    assert dict(scene.server.outbound) == first
+    for client, answer in answers.items():
+        assert scene.clients[client].receive(scene.server.outbound[client]) == answer
+        scene.server.receive(client, answer or b"")
+    for client in scene.ids[3:]:
+        scene.server.receive(client, scene.deliver(client) or b"")
+    assert isinstance(scene.server.close_round(), PrivateSum)
+    assert len((tmp_path / "ledger").read_bytes().splitlines()) == 3
+
+
+@both_models
+def test_a_snapshot_from_before_the_reserve_does_not_reserve_twice(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "consistency" if adversary is ACTIVE else "masked_input", adversary)
+    snapshot = scene.server.to_bytes()
+    answers = {client: scene.deliver(client) for client in scene.ids}
+    for client, answer in answers.items():
+        scene.server.receive(client, answer or b"")
+    scene.server.close_round()
+    before = scene.files()
+    # It crashed before it saved or sent anything. What was reserved counts, and the round is over.
+    scene.server = restored(scene, snapshot)
+    for client, answer in answers.items():
+        scene.server.receive(client, answer or b"")
+    with pytest.raises(LedgerRefusedError):
+        scene.server.close_round()
+    with pytest.raises(StateSpentError):
+        scene.server.close_round()
+    assert scene.files() == before
+    assert scene.ledger.unsettled == (1,)
+    assert scene.begin(2).finish().survivors == 5
+
+
+@both_models
+def test_a_round_restored_after_it_was_settled_is_refused(tmp_path: Path, adversary: AdversaryModel):
+    scene = at(tmp_path, "unmask", adversary)
+    snapshot = scene.server.to_bytes()
+    scene.finish()
+    with pytest.raises(PlanMismatchError) as refused:
+        restored(scene, snapshot)
+    assert (refused.value.what, refused.value.expected) == ("ledger", "an unsettled one")
+
+
+def test_a_round_restored_twice_is_settled_once(tmp_path: Path):
+    scene = at(tmp_path, "unmask")
+    snapshot = scene.server.to_bytes()
+    twin = restored(scene, snapshot)
+    for client in scene.ids:
+        answer = scene.deliver(client) or b""
+        scene.server.receive(client, answer)
+        twin.receive(client, answer)
+    assert isinstance(scene.server.close_round(), PrivateSum)
+    before = scene.files()
+    with pytest.raises(LedgerRefusedError):
+        twin.close_round()
+    assert scene.files() == before
+
+
+def test_a_snapshot_of_another_plan_or_ledger_is_refused(tmp_path: Path):
+    scene = at(tmp_path, "masked_input")
+    snapshot = scene.server.to_bytes()
+    other = planned(adversary=CURIOUS, epsilon=19.0)
+    with pytest.raises(PlanMismatchError) as refused:
+        ServerRound.from_bytes(snapshot, other, scene.ledger)
+    assert refused.value.what == "plan"
+    fresh = Ledger.create(tmp_path / "fresh", replace(scene.plan.header(), budget=Fraction(21)))
+    with pytest.raises(PlanMismatchError) as refused:
+        ServerRound.from_bytes(snapshot, scene.plan, fresh)
+    assert refused.value.what == "ledger"
+    foreign = Ledger.create(tmp_path / "foreign", replace(scene.plan.header(), scope="ward 8"))
+    with pytest.raises(PlanMismatchError) as refused:
+        ServerRound.from_bytes(snapshot, scene.plan, foreign)
+    assert refused.value.what == "ledger (scope)"
+
+
+def test_a_request_to_unmask_is_not_restored_without_its_reserve(tmp_path: Path):
+    scene = at(tmp_path, "unmask")
+    snapshot = scene.server.to_bytes()
+    scene.ledger.close()
+    # The ledger as it was when the round began, from some backup.
+    path = tmp_path / "ledger"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    scene.ledger = Ledger.open(path)
+    with pytest.raises(PlanMismatchError) as refused:
+        restored(scene, snapshot)
+    assert refused.value.expected == "an unsettled one"
+
+
+@pytest.mark.parametrize("key", [None, WRAPPING_KEY], ids=["plain", "wrapped"])
+def test_a_damaged_snapshot_is_refused_wherever_it_is_damaged(tmp_path: Path, key: bytes | None):
+    scene = at(tmp_path, "unmask")
+    snapshot = scene.server.to_bytes(key)
+    restored(scene, snapshot, wrapping_key=key)
+    for place in {*range(60), *range(60, len(snapshot), 97), len(snapshot) - 1}:
+        damaged = snapshot[:place] + bytes([snapshot[place] ^ 1]) + snapshot[place + 1 :]
+        with pytest.raises(InvalidStateError):
+            restored(scene, damaged, wrapping_key=key)
+    for cut in (b"", snapshot[:-1], snapshot + b"\x00"):
+        with pytest.raises(InvalidStateError):
+            restored(scene, cut, wrapping_key=key)
+    with pytest.raises((InvalidStateError, InvalidInputError)):
+        restored(scene, snapshot, wrapping_key=b"k" * 32)
+    with pytest.raises(InvalidInputError):
+        restored(scene, snapshot, wrapping_key=b"short")
+
+
+def test_snapshots_of_other_roles_and_versions_are_refused(tmp_path: Path):
+    scene = at(tmp_path, "masked_input")
+    content = read_snapshot(_ROLE, scene.server.to_bytes(), _Snapshot, None)
+    with pytest.raises(InvalidStateError, match="of another version"):
+        restored(scene, write_snapshot(_ROLE, msgspec.structs.replace(content, version=2), None))
+    for foreign in (scene.server._session.to_bytes(), scene.clients[VICTIM].to_bytes()):
+        with pytest.raises(InvalidStateError, match="other role"):
+            restored(scene, foreign)
+
+
+def test_a_snapshot_is_taken_at_stage_boundaries_only(tmp_path: Path):
+    scene = at(tmp_path, "masked_input")
+    scene.server.receive(VICTIM, scene.deliver(VICTIM) or b"")
+    with pytest.raises(InvalidStateError):
+        scene.server.to_bytes()
+
+
+def test_the_clip_norm_is_the_rounds(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS, adaptive=ADAPTIVE))
+    released = scene.whole_round(1, clip=0.25)
+    assert released.clip == 0.25
+    reserve = record((tmp_path / "ledger").read_bytes().splitlines(keepends=True)[1])
+    assert isinstance(reserve, Reserve)
+    assert reserve.clip_norm == Fraction(0.25)
+    assert reserve.clip_bit_variance == scene.plan.noise.clip_bit_variance
+    assert np.isfinite(released.next_clip())

@@ -1,0 +1,39 @@
+"""The README's programs run as printed and print what it says."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n```text\n(?P<output>.*?)```", re.DOTALL)
+
+
+def test_every_program_prints_what_the_readme_says(tmp_path: Path) -> None:
+    text = README.read_text(encoding="utf-8")
+    blocks = list(BLOCK.finditer(text))
+    assert len(blocks) == text.count("```python")
+    assert len(blocks) >= 3
+    names: dict[str, object] = {}
+    for block in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.chdir(tmp_path):
+            exec(compile(block["code"], str(README), "exec"), names)  # noqa: S102 - the README is ours
+        assert printed.getvalue() == block["output"]
+
+
+def test_the_first_program_is_short() -> None:
+    first = next(BLOCK.finditer(README.read_text(encoding="utf-8")))["code"]
+    assert len([line for line in first.splitlines() if line.strip()]) <= 12
+
+
+def test_the_readme_names_only_options_that_exist() -> None:
+    from typer.testing import CliRunner
+
+    from fl.app.commands import app
+
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["demo", "--help"]).output
+    line = next(line for line in README.read_text(encoding="utf-8").splitlines() if "demo --help` lists" in line)
+    options = re.findall(r"--[a-z-]+", line.split("lists")[1])
+    assert options
+    assert all(option in shown for option in options)
