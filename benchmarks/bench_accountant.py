@@ -8,13 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from dp.accounting.accountant import Method, RdpAccountant
-from dp.accounting.calibration import noise_multiplier
-from dp.events import Gaussian, PoissonSampled, SampledWithoutReplacement
-from dp.renyi import binomials
+from dp import Gaussian, Method, PoissonSampled, RdpAccountant, Relation, SampledWithoutReplacement, noise_multiplier
+from dp.renyi import binomials, poisson_gaussian_rdp
 from dp.renyi import curve as rdp
-from dp.renyi.sampled_gaussian import poisson_gaussian_rdp
-from dp.vocabulary import Relation
 
 SETTINGS = {
     "usual": (0.01, 1.0, 1000, 1e-5, 2.101322131),

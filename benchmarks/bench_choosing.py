@@ -2,9 +2,8 @@
 
 import pytest
 
+from secagg import AdversaryModel, certify, choose
 from secagg.graph import choosing
-from secagg.graph.choosing import certify, choose
-from secagg.params import AdversaryModel
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 

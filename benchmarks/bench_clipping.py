@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from dp.mechanisms.clipping import clip
-from dp.mechanisms.gaussian import GaussianMechanism
-from dp.vocabulary import Relation, Unit
+from dp import GaussianMechanism, Relation, Unit, clip
 
 SIZE = 10**6
 

@@ -11,13 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dp.events import Gaussian, PoissonSampled
-from dp.ledger.audit import Verdict, audit
+from dp import Gaussian, Header, Ledger, LedgerKey, PoissonSampled, Relation, Reserve, Settle, Unit, audit
+from dp.ledger import NO_HEAD, Head, Record, Verdict, encode, line_hash
 from dp.ledger.epsilon import EpsilonTable
-from dp.ledger.records import NO_HEAD, Head, Header, Record, Reserve, Settle, encode, line_hash
-from dp.ledger.signing import LedgerKey
-from dp.ledger.writer import Ledger
-from dp.vocabulary import Relation, Unit
 
 KEY = LedgerKey(bytes(range(32)))
 HEADER = Header(

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from secagg.primitives.masking import apply_masks, word_dtype
-from secagg.primitives.prg import Suite, WordDtype, keystream, open_keystream
+from secagg import Suite
+from secagg.primitives import WordDtype, apply_masks, keystream, open_keystream, word_dtype
 
 Words = npt.NDArray[np.unsignedinteger]
 Executors = Callable[[], AbstractContextManager[Executor | None]]

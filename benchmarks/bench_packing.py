@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from secagg.primitives.packing import add_packed, pack, unpack, word_dtype
+from secagg.primitives import add_packed, pack, unpack, word_dtype
 
 LENGTH = 10**6
 widths = pytest.mark.parametrize("modulus_bits", [12, 16, 20, 24, 27, 32, 40])

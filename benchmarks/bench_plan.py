@@ -6,15 +6,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dp.accounting.accountant import RdpAccountant
-from dp.events import DistributedDiscreteGaussian, Skellam
+from dp import (
+    Adversary,
+    DistributedDiscreteGaussian,
+    InfeasiblePlanError,
+    RdpAccountant,
+    SampleKnownTo,
+    Sampling,
+    Skellam,
+    plan,
+)
 from dp.renyi import curve as rdp
+from dp.renyi import distributed_discrete_gaussian_rdp, numerical_skellam_rdp
 from dp.renyi import shares as distributed_rdp
 from dp.renyi import skellam_numerical as divergence
-from dp.renyi.shares import distributed_discrete_gaussian_rdp
-from dp.renyi.skellam_numerical import numerical_skellam_rdp
-from dp.shares.planning import InfeasiblePlanError, plan
-from dp.vocabulary import Adversary, SampleKnownTo, Sampling
 
 USUAL = {
     "epsilon": 5.0,

@@ -10,8 +10,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from dp.noise import Keystream
 from dp.noise import samplers as sampling
-from dp.noise.keystream import Keystream
 
 SIZE = 1 << 20
 """A vector of a million coordinates."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from secagg.primitives.prg import Suite
-from secagg.primitives.shamir import limbs_to_secret, reconstruct, split
+from secagg import Suite
+from secagg.primitives import limbs_to_secret, reconstruct, split
 
 COHORT, THRESHOLD = 1000, 667
 POINTS = np.arange(1, COHORT + 1)

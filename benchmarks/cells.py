@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from secagg import AdversaryModel, ClientPolicy, InvalidParameterError, SessionParams, choose
-from secagg.params import default_threshold
+from secagg import AdversaryModel, ClientPolicy, InvalidParameterError, SessionParams, choose, default_threshold
 
 CORRUPT_FRACTION = 0.1
 """What graph and threshold defend against, on both sides: the part of all clients that colludes with the server."""

@@ -15,13 +15,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.cells import Cell, word_dtype
-from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams, Suite
-from secagg.errors import SERVER
-from secagg.primitives.agreement import KeyPair
-from secagg.primitives.masking import apply_masks
-from secagg.primitives.packing import add_packed, pack
-from secagg.primitives.signing import verify
-from secagg.primitives.sparse_shamir import reconstruct_rows
+from secagg import (
+    SERVER,
+    AdversaryModel,
+    ClientPolicy,
+    ClientSession,
+    Identity,
+    Result,
+    ServerSession,
+    SessionParams,
+    Suite,
+)
+from secagg.primitives import KeyPair, add_packed, apply_masks, pack, reconstruct_rows, verify
 from secagg.protocol.roster import Roster, RosterEntry, decode_roster
 
 _STAGES_WITH_ROSTER = 5

@@ -27,8 +27,7 @@ import numpy as np
 
 from benchmarks.cells import Cell, Inputs
 from benchmarks.server_process import Account, Answered, ServerProcess
-from secagg import ClientSession, Identity
-from secagg.simulate import STAGES
+from secagg import ClientSession, Identity, Stage
 
 REPEAT_UNTIL_S = 1.0
 MOST_REPEATS = 5
@@ -115,12 +114,12 @@ class _Session:
 
     def run(self, servers: Sequence[ServerProcess]) -> list[Answered]:
         """Returns what the last `close_round` of each server gave."""
-        answered = [Answered(STAGES[0], tuple(self._clients))] * len(servers)
+        answered = [Answered(Stage.ADVERTISE_KEYS, tuple(self._clients))] * len(servers)
         while answered[0].result is None:
             stage, receivers = answered[0].stage, answered[0].receivers
             assert all(one.receivers == receivers for one in answered), "the servers disagree"
             for client in receivers:
-                message = servers[0].invitation if stage == STAGES[0] else servers[0].message_to(client)
+                message = servers[0].invitation if stage == Stage.ADVERTISE_KEYS else servers[0].message_to(client)
                 reply = self._reply(client, stage, message)
                 if reply is not None:
                     for server in servers:
@@ -130,9 +129,9 @@ class _Session:
 
     def _reply(self, client: int, stage: str, message: bytes) -> bytes | None:
         self._asked += 1
-        self._on_client(self._asked / (self._cell.clients * (len(STAGES) - (not self._cell.params.active))))
+        self._on_client(self._asked / (self._cell.clients * (len(Stage) - (not self._cell.params.active))))
         self.down[client] += len(message)
-        if client in self._cell.dropped and stage not in STAGES[:2]:
+        if client in self._cell.dropped and Stage(stage).number >= 2:
             return None
         session = self._clients[client]
         vector = None
@@ -180,7 +179,7 @@ def _check(cell: Cell, session: _Session, answered: Sequence[Answered]) -> None:
 def _figures(cell: Cell, session: _Session, accounts: dict[str, Account], wall_s: float) -> Measurement:
     stayed = [client for client in range(cell.clients) if client not in cell.dropped]
     first = next(iter(accounts.values()))
-    stages = [stage for stage in STAGES if stage in first.cpu_s]
+    stages = [stage for stage in Stage if stage in first.cpu_s]
     cpu_s = session.cpu_s
     return Measurement(
         client_cpu_s={stage: statistics.median(cpu_s[client][stage] for client in stayed) for stage in stages},

@@ -15,7 +15,7 @@ from benchmarks.measuring import Measurement
 from benchmarks.plots import Panel, Series, render, superscript
 from benchmarks.tables import Table, seconds, size
 from benchmarks.targets import as_table, targets_of
-from secagg.simulate import STAGES
+from secagg import Stage
 
 FORMAT = "secagg-bench-matrix-1"
 
@@ -164,7 +164,7 @@ def _summary(outcomes: Sequence[Outcome]) -> Table:
 
 def _by_stage(title: str, measured: Sequence[tuple[Cell, Measurement]], of: Any) -> Table:
     rows = [
-        (*_where(cell), *(seconds(of(one)[stage]) if stage in of(one) else "" for stage in STAGES))
+        (*_where(cell), *(seconds(of(one)[stage]) if stage in of(one) else "" for stage in Stage))
         for cell, one in measured
     ]
     return Table(title, (*_PLACE, *_STAGE_TITLES), rows)

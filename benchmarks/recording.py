@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams
-from secagg.simulate import STAGES
+from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, Result, ServerSession, SessionParams, Stage
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,12 @@ def record(
     server = ServerSession(params, range(params.cohort_size), public or None, session_id=session_id)
     clients = {client: ClientSession(client, terms, keys.get(client)) for client in inputs}
     cpu_s, up_bytes = defaultdict[int, float](float), defaultdict[int, int](int)
-    senders: dict[str, list[int]] = {stage: [] for stage in STAGES}
+    senders: dict[str, list[int]] = {stage: [] for stage in Stage}
     outbound: Mapping[int, bytes] = dict.fromkeys(inputs, server.invitation)
     while True:
         stage = server.stage
         for client in outbound:
-            if client in dropped and stage not in STAGES[:2]:
+            if client in dropped and Stage(stage).number >= 2:
                 continue
             message = outbound[client]
             started = time.process_time()

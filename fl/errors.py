@@ -3,7 +3,7 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
-from secagg.errors import LocalError
+from secagg import LocalError
 
 __all__ = ["MissingExtraError", "OverflowError_", "PlanMismatchError", "SchemaMismatchError", "UnsafePlanError"]
 

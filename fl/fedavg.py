@@ -11,7 +11,7 @@ import numpy as np
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
-from secagg.errors import InvalidParameterError
+from secagg import InvalidParameterError
 
 __all__ = ["apply", "client_delta", "delta_schema"]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import cryptography
 
-from secagg.primitives.prg import word_dtype
+from secagg.primitives import word_dtype
 
 FIRST_PARALLEL_CRYPTOGRAPHY: Final = 50
 """The release of `cryptography` whose ciphers let go of the interpreter's lock. Up to 49 threads wait for each

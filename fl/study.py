@@ -17,8 +17,7 @@ import numpy as np
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.private.simulation import Contribution
-from secagg.errors import ClientId, LocalError
-from secagg.policy import check_client_id
+from secagg import ClientId, LocalError, check_client_id
 
 __all__ = ["EvaluatedStudy", "GuardedStudy", "Study", "StudyError", "load_study"]
 

@@ -21,9 +21,9 @@ from secagg.errors import (
     TooFewClientsError,
     UnexpectedMessageError,
 )
-from secagg.graph.choosing import Bound, Certificate, certify, choose
-from secagg.params import AdversaryModel, SessionParams
-from secagg.policy import ClientPolicy
+from secagg.graph import Bound, Certificate, certify, choose
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold
+from secagg.policy import ClientPolicy, check_client_id
 from secagg.primitives.prg import Suite
 from secagg.primitives.signing import Identity
 from secagg.protocol.messages import AbortCode
@@ -31,8 +31,10 @@ from secagg.protocol.transcript import NO_MODEL
 from secagg.server import Fault, Result
 from secagg.server.session import ServerSession
 from secagg.simulate import SimulationResult, Traffic, simulate
+from secagg.stages import Stage
 
 __all__ = [
+    "MAX_COHORT_SIZE",
     "NO_MODEL",
     "SERVER",
     "AbortCode",
@@ -60,6 +62,7 @@ __all__ = [
     "ServerSession",
     "SessionParams",
     "SimulationResult",
+    "Stage",
     "StateSpentError",
     "Suite",
     "TaskResultError",
@@ -67,6 +70,8 @@ __all__ = [
     "Traffic",
     "UnexpectedMessageError",
     "certify",
+    "check_client_id",
     "choose",
+    "default_threshold",
     "simulate",
 ]

@@ -16,6 +16,8 @@ so every error survives pickling between processes of an executor.
 import enum
 from typing import Final, Literal, TypeAlias
 
+from secagg.stages import Stage
+
 ClientId: TypeAlias = int
 """A client's identifier: an integer from 0 to 2**64 - 1."""
 
@@ -207,7 +209,7 @@ class TooFewClientsError(SecAggError):
     the count is over the whole cohort), `needed`, `remaining`.
     """
 
-    def __init__(self, stage: str, neighbourhood: ClientId | None, needed: int, remaining: int) -> None:
+    def __init__(self, stage: Stage, neighbourhood: ClientId | None, needed: int, remaining: int) -> None:
         super().__init__(stage, neighbourhood, needed, remaining)
         self.stage = stage
         self.neighbourhood = neighbourhood

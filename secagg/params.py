@@ -13,6 +13,7 @@ import numpy as np
 
 from secagg.errors import InvalidParameterError
 from secagg.primitives.prg import Suite
+from secagg.stages import Stage
 
 MAX_COHORT_SIZE: Final = 2**20
 """Roster indices are u32 and Shamir points lie below 2**31 - 1; the cap keeps a roster's size sane."""
@@ -39,7 +40,12 @@ class AdversaryModel(enum.IntEnum):
     """The server follows the protocol and tries to learn from what it sees. Four exchanges."""
 
     ACTIVE = 2
-    """The server lies as it likes: identities, signatures and a consistency round. Five exchanges."""
+    """The server lies as it likes: identities, signatures and a consistency stage. Five exchanges."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of a session, in order."""
+        return tuple(stage for stage in Stage if self is AdversaryModel.ACTIVE or stage is not Stage.CONSISTENCY)
 
 
 def default_threshold(cohort_size: int) -> int:

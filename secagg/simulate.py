@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,7 @@ from secagg.primitives.signing import Identity
 from secagg.protocol.transcript import NO_MODEL
 from secagg.server import Fault, Result
 from secagg.server.session import ServerSession
-
-STAGES: Final = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
+from secagg.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Traffic:
 
     up: Mapping[ClientId, int]
     down: Mapping[ClientId, int]
-    answered: Mapping[str, frozenset[ClientId]]
+    answered: Mapping[Stage, frozenset[ClientId]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,7 @@ def simulate(
     Args:
         vectors: every invited client's vector, by client id.
         params: the session's parameters.
-        dropouts: by stage ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
-            the clients that answer neither that stage nor any later one.
+        dropouts: by stage (a `Stage` or its text) the clients that answer neither that stage nor any later one.
         policy: the terms of every client; by default the most permissive ones that the parameters meet.
             Its identities are replaced by those of the simulation.
         model_digest: 32-byte digest of what the clients work on.
@@ -89,7 +86,7 @@ def simulate(
     server = ServerSession(params, tuple(vectors), public_keys or None, executor=executor)
     clients = {client: ClientSession(client, policy, identities.get(client), executor=executor) for client in vectors}
     up, down = dict.fromkeys(vectors, 0), dict.fromkeys(vectors, 0)
-    answered: dict[str, frozenset[ClientId]] = {}
+    answered: dict[Stage, frozenset[ClientId]] = {}
     outbound: Mapping[ClientId, bytes] = dict.fromkeys(vectors, server.invitation)
     while True:
         stage = server.stage
@@ -98,7 +95,7 @@ def simulate(
                 continue
             message = outbound[client]
             down[client] += len(message)
-            if leaving.get(client, len(STAGES)) <= STAGES.index(stage):
+            if leaving.get(client, len(Stage)) <= stage.number:
                 continue
             vector = vectors[client] if session.wants_input else None
             reply = session.receive(message, vector=vector, model_digest=model_digest)
@@ -116,10 +113,10 @@ def simulate(
 def _leaving(vectors: Mapping[ClientId, object], dropouts: Mapping[str, Collection[ClientId]]) -> dict[ClientId, int]:
     leaving: dict[ClientId, int] = {}
     for stage, clients in dropouts.items():
-        if stage not in STAGES:
-            raise InvalidParameterError("dropouts", stage, f"keyed by {', '.join(STAGES)}")
+        if stage not in tuple(Stage):
+            raise InvalidParameterError("dropouts", stage, f"keyed by {', '.join(Stage)}")
         for client in clients:
             if client not in vectors:
                 raise InvalidParameterError("dropouts", client, "clients that have a vector")
-            leaving[client] = min(leaving.get(client, len(STAGES)), STAGES.index(stage))
+            leaving[client] = min(leaving.get(client, len(Stage)), Stage(stage).number)
     return leaving

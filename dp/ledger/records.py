@@ -16,8 +16,8 @@ from fractions import Fraction
 from typing import Any, Final, NoReturn, TypeAlias
 
 from dp.errors import InvalidParameterError
+from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
 from dp.ledger.errors import BadRecordError, Fault
-from dp.ledger.fields import SHA256_BYTES, Bytes, Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
 from dp.vocabulary import (
     DISCRETE_GAUSSIAN,
     DISTRIBUTED_DISCRETE_GAUSSIAN,

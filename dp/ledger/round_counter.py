@@ -25,8 +25,8 @@ from typing import Final
 
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
+from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger.errors import BadRecordError, LedgerRefusedError, RoundRefusedError
-from dp.ledger.fields import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger.file import lock_exclusively, sync_folder
 from dp.ledger.records import NO_HEAD, Close, Header, Record, Reserve, decode, line_hash
 

@@ -1,1 +1,15 @@
-"""TODO shares."""
+"""Noise in shares: each participant adds a part, and their sum is what privacy follows from."""
+
+from dp.shares.modulus import bit_wrap_probability, sum_variance, wrap_probability
+from dp.shares.plan import DistributedPlan
+from dp.shares.planning import WRAP_PROBABILITY, InfeasiblePlanError, plan
+
+__all__ = [
+    "WRAP_PROBABILITY",
+    "DistributedPlan",
+    "InfeasiblePlanError",
+    "bit_wrap_probability",
+    "plan",
+    "sum_variance",
+    "wrap_probability",
+]

@@ -16,7 +16,7 @@ from dp.accounting.accountant import Bound, Method, RdpAccountant
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
-from dp.ledger.fields import Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
+from dp.exact_json import Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
 from dp.mechanisms.rounding import largest_l1
 from dp.noise.samplers import TOTAL_VARIATION_BITS
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit

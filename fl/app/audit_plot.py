@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dp.ledger.audit import AuditReport
+from dp import AuditReport
 
 __all__ = ["svg"]
 

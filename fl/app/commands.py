@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dp.errors import DPError
-from dp.ledger.audit import audit as run_audit
+from dp import DPError
+from dp import audit as run_audit
 from fl.app import audit_plot
 from fl.app.audit import certificate as certificate_view
 from fl.app.audit import view as audit_view
@@ -22,9 +22,7 @@ from fl.app.demo.settings import DemoSettings
 from fl.app.run import view as run_view
 from fl.app.run.config import read_config
 from fl.app.run.training import run_study
-from secagg.errors import SecAggError
-from secagg.graph.choosing import certify, choose
-from secagg.params import AdversaryModel
+from secagg import AdversaryModel, SecAggError, certify, choose
 
 __all__ = ["app"]
 

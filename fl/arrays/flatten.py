@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.errors import SchemaMismatchError
-from secagg.errors import InvalidInputError
+from secagg import InvalidInputError
 
 __all__ = ["flatten", "restore"]
 

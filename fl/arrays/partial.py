@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.errors import SchemaMismatchError
-from secagg.errors import InvalidParameterError
+from secagg import InvalidParameterError
 
 __all__ = ["NORM_LAYERS", "SharedPart"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.errors import SchemaMismatchError
-from secagg.errors import InvalidParameterError
+from secagg import InvalidParameterError
 
 __all__ = ["ArraySchema", "ArraySpec", "Arrays", "NamedArrays"]
 

@@ -24,12 +24,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import InvalidInputError, InvalidParameterError, InvalidStateError
-from secagg.protocol.snapshot import read_snapshot, write_snapshot
+from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
+from secagg.protocol import SnapshotRole, read_snapshot, write_snapshot
 
 __all__ = ["ErrorFeedback"]
 
-_ROLE: Final = 5
 """Of the snapshot; 1 and 2 are a client's and a server's session, 3 and 4 their private rounds."""
 
 _VERSION: Final = 1
@@ -155,7 +154,7 @@ class ErrorFeedback:
         """
         intended = None if self._intended is None else self._intended.astype(_DTYPE, copy=False)
         content = _Content(_VERSION, self._residual.astype(_DTYPE, copy=False), intended)
-        return write_snapshot(_ROLE, content, wrapping_key)
+        return write_snapshot(SnapshotRole.ERROR_FEEDBACK, content, wrapping_key)
 
     @classmethod
     def from_bytes(cls, data: bytes, length: int, wrapping_key: bytes | None = None) -> "ErrorFeedback":
@@ -172,7 +171,7 @@ class ErrorFeedback:
             InvalidInputError: the wrapping key has a wrong type or length.
         """
         _check_length(length)
-        content = read_snapshot(_ROLE, data, _Content, wrapping_key)
+        content = read_snapshot(SnapshotRole.ERROR_FEEDBACK, data, _Content, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError(f"the residual has version {content.version}, this library reads {_VERSION}")
         restored = cls.__new__(cls)

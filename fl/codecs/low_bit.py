@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from fl.codecs.quantize import Quantizer
 from fl.codecs.rotation import Rotation, padded
-from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["LowBit", "best_range_factor", "expected_squared_error", "unbiased_range_factor"]
 

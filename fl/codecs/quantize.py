@@ -43,7 +43,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from fl.errors import OverflowError_
-from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["Quantizer"]
 

@@ -36,8 +36,8 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import InvalidInputError, InvalidParameterError
-from secagg.primitives.prg import Suite, keystream
+from secagg import InvalidInputError, InvalidParameterError, Suite
+from secagg.primitives import keystream
 
 __all__ = ["Rotation", "RotationBuffers", "padded"]
 

@@ -22,8 +22,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import InvalidInputError, InvalidParameterError, LocalError
-from secagg.primitives.prg import SEEK_BYTES, Suite, keystream
+from secagg import InvalidInputError, InvalidParameterError, LocalError, Suite
+from secagg.primitives import SEEK_BYTES, keystream
 
 __all__ = ["PositionsLeakError", "RandomK", "sparsifier"]
 

@@ -16,10 +16,8 @@ import numpy.typing as npt
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.codecs.quantize import Quantizer
-from secagg.errors import InvalidInputError, InvalidParameterError
-from secagg.graph.choosing import Certificate
-from secagg.params import AdversaryModel, SessionParams
-from secagg.primitives.prg import Suite, word_dtype
+from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
+from secagg.primitives import word_dtype
 
 __all__ = ["WeightedMean"]
 

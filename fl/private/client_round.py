@@ -17,31 +17,29 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dp.ledger.errors import BadRecordError, RoundRefusedError
-from dp.ledger.records import NO_HEAD, Header, Reserve, line_hash
-from dp.ledger.records import decode as decode_record
-from dp.ledger.round_counter import RoundCounter
+from dp import BadRecordError, Header, Reserve, RoundCounter, RoundRefusedError
+from dp.ledger import NO_HEAD, line_hash
+from dp.ledger import decode as decode_record
 from fl.arrays.schema import Arrays
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, Step, decode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.vector import PrivateVector
-from secagg.client.session import ClientSession
-from secagg.errors import (
+from secagg import (
+    NO_MODEL,
     SERVER,
     ClientId,
+    ClientSession,
+    Identity,
     InvalidInputError,
     InvalidStateError,
     RemoteError,
+    SessionParams,
     StateSpentError,
     UnexpectedMessageError,
 )
-from secagg.params import SessionParams
-from secagg.primitives.signing import Identity
-from secagg.protocol.messages import Abort, decode, decode_invitation
-from secagg.protocol.single_use import Uncopyable
-from secagg.protocol.snapshot import read_snapshot, write_snapshot
-from secagg.protocol.transcript import NO_MODEL
+from secagg.protocol import SnapshotRole, Uncopyable, decode, read_snapshot, write_snapshot
+from secagg.protocol.messages import Abort, decode_invitation
 
 __all__ = ["ClientRound"]
 
@@ -61,8 +59,6 @@ class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
 
 
 _VERSION: Final = 1
-_ROLE: Final = 3
-"""Of these snapshots, beside the roles of `secagg.protocol.snapshot`: none is read as another."""
 
 
 class ClientRound(Uncopyable):
@@ -233,7 +229,7 @@ class ClientRound(Uncopyable):
                 self._witnessed,
                 self._session.to_bytes(),
             )
-            return write_snapshot(_ROLE, content, wrapping_key)
+            return write_snapshot(SnapshotRole.CLIENT_ROUND, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -256,7 +252,7 @@ class ClientRound(Uncopyable):
             PlanMismatchError: it is of another plan.
             InvalidInputError: the identity or the wrapping key does not fit.
         """
-        content = read_snapshot(_ROLE, data, _Snapshot, wrapping_key)
+        content = read_snapshot(SnapshotRole.CLIENT_ROUND, data, _Snapshot, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError("the snapshot is of another version")
         if content.plan_digest != plan.digest:

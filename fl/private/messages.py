@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from secagg.errors import SERVER, MalformedMessageError
+from secagg import SERVER, MalformedMessageError
 
 __all__ = ["Offer", "RoundMessage", "Step", "decode_round_message", "encode_round_message"]
 

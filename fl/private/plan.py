@@ -17,22 +17,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from dp.errors import InvalidParameterError
-from dp.ledger.records import NO_HEAD, Header, Reserve, encode
-from dp.mechanisms.adaptive_clipping import AdaptiveClipping
-from dp.mechanisms.clipping import CLIP_RANGE
-from dp.mechanisms.rounding import LIKELY, squared_norm_bound
-from dp.shares.modulus import bit_wrap_probability, sum_variance, wrap_probability
-from dp.shares.plan import DistributedPlan
-from dp.shares.planning import WRAP_PROBABILITY
-from dp.vocabulary import Unit
+from dp import AdaptiveClipping, DistributedPlan, Header, InvalidParameterError, Reserve, Unit
+from dp.ledger import NO_HEAD, encode
+from dp.mechanisms import CLIP_RANGE, LIKELY, squared_norm_bound
+from dp.shares import WRAP_PROBABILITY, bit_wrap_probability, sum_variance, wrap_probability
 from fl.arrays.schema import ArraySchema
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.private.side_values import SideValue, joint_factor
-from secagg.errors import ClientId, PolicyViolationError
-from secagg.errors import InvalidParameterError as SessionParameterError
-from secagg.params import AdversaryModel, SessionParams
-from secagg.policy import ClientPolicy
+from secagg import AdversaryModel, ClientId, ClientPolicy, PolicyViolationError, SessionParams
+from secagg import InvalidParameterError as SessionParameterError
 
 __all__ = ["MAX_WEIGHT", "WEIGHT", "PrivatePlan"]
 

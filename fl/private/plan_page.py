@@ -8,9 +8,10 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final
 
-from dp.vocabulary import SKELLAM, Adversary, Relation, Unit
+from dp import Adversary, Relation, Unit
+from dp.vocabulary import SKELLAM
 from fl.private.plan import WEIGHT, PrivatePlan
-from secagg.params import AdversaryModel
+from secagg import AdversaryModel
 
 __all__ = ["Section", "describe", "sections"]
 

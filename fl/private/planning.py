@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
+from dp import AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
+from dp import plan as plan_noise
 from dp.checks import check_count, check_real
-from dp.mechanisms.adaptive_clipping import AdaptiveClipping
-from dp.shares.plan import DistributedPlan
-from dp.shares.planning import plan as plan_noise
-from dp.vocabulary import SKELLAM, Adversary, Sampling, Unit
+from dp.vocabulary import SKELLAM
 from fl.arrays.schema import ArraySchema
 from fl.codecs.rotation import padded
 from fl.errors import UnsafePlanError
 from fl.private.plan import MAX_WEIGHT, WEIGHT, PrivatePlan
 from fl.private.side_values import SideValue, joint_factor
-from secagg.errors import InvalidParameterError
-from secagg.graph.certificate import Certificate
-from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold
+from secagg import MAX_COHORT_SIZE, AdversaryModel, Certificate, InvalidParameterError, SessionParams, default_threshold
 
 __all__ = ["MAX_INFLATION", "make_plan"]
 

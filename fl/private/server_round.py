@@ -10,26 +10,17 @@ from typing import Final
 
 import msgspec
 
-from dp.errors import BudgetExceededError
-from dp.ledger.writer import Ledger
+from dp import BudgetExceededError, Ledger
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.vector import PrivateSum, PrivateVector
-from secagg.errors import ClientId, InvalidStateError, StateSpentError
-from secagg.protocol.messages import AbortCode
-from secagg.protocol.single_use import Uncopyable
-from secagg.protocol.snapshot import read_snapshot, write_snapshot
-from secagg.protocol.transcript import NO_MODEL
-from secagg.server import Fault, Result
-from secagg.server.session import ServerSession
+from secagg import NO_MODEL, AbortCode, ClientId, Fault, InvalidStateError, Result, ServerSession, StateSpentError
+from secagg.protocol import SnapshotRole, Uncopyable, read_snapshot, write_snapshot
 
 __all__ = ["ServerRound"]
 
 _VERSION: Final = 1
-_ROLE: Final = 4
-"""Of these snapshots: see `fl.private.client_round`."""
-
 _UNMASK: Final = "unmask"
 _NO_HASH: Final = bytes(32)
 
@@ -219,7 +210,7 @@ class ServerRound(Uncopyable):
             self._head,
             self._session.to_bytes(),
         )
-        return write_snapshot(_ROLE, content, wrapping_key)
+        return write_snapshot(SnapshotRole.SERVER_ROUND, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -238,7 +229,7 @@ class ServerRound(Uncopyable):
             PlanMismatchError: it is of another plan, or of another ledger.
             InvalidInputError: the wrapping key does not fit.
         """
-        content = read_snapshot(_ROLE, data, _Snapshot, wrapping_key)
+        content = read_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError("the snapshot is of another version")
         if content.plan_digest != plan.digest:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["SideValue", "joint_factor", "read_side_values", "scaled_side_values"]
 

@@ -10,16 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from dp.ledger.round_counter import RoundCounter
-from dp.ledger.writer import Ledger
+from dp import Ledger, RoundCounter
 from fl.arrays.schema import Arrays
 from fl.private.client_round import ClientRound
 from fl.private.plan import PrivatePlan
 from fl.private.server_round import ServerRound
 from fl.private.vector import PrivateSum
-from secagg.errors import ClientId, InvalidParameterError
-from secagg.primitives.signing import Identity
-from secagg.protocol.transcript import NO_MODEL
+from secagg import NO_MODEL, ClientId, Identity, InvalidParameterError
 
 __all__ = ["Contribution", "SimulatedRound", "simulate_round"]
 

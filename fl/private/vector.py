@@ -12,18 +12,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from dp.mechanisms.clipping import clip as clip_to
-from dp.mechanisms.conditional_rounding import round_within
-from dp.noise.samplers import discrete_gaussian, skellam
-from dp.vocabulary import SKELLAM, Unit
+from dp import Unit, discrete_gaussian, skellam
+from dp import clip as clip_to
+from dp.mechanisms import round_within
+from dp.vocabulary import SKELLAM
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, NamedArrays
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
 from fl.private.plan import WEIGHT, PrivatePlan
 from fl.private.side_values import read_side_values, scaled_side_values
-from secagg.errors import InvalidInputError
-from secagg.primitives.prg import word_dtype
+from secagg import InvalidInputError
+from secagg.primitives import word_dtype
 
 __all__ = ["PrivateSum", "PrivateVector"]
 

@@ -36,8 +36,7 @@ from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.fedavg import delta_schema
 from fl.training.optimizers import OptimizerState, ServerOptimizer
-from secagg.errors import ClientId, InvalidInputError, InvalidParameterError, InvalidStateError, LocalError
-from secagg.policy import check_client_id
+from secagg import ClientId, InvalidInputError, InvalidParameterError, InvalidStateError, LocalError, check_client_id
 
 __all__ = ["Buffer", "BufferedCohort", "StaleUpdateError", "StalenessWeights"]
 

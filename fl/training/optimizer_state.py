@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import InvalidParameterError, InvalidStateError
+from secagg import InvalidParameterError, InvalidStateError
 
 __all__ = ["MOMENTS", "OptimizerState", "are_finite"]
 

@@ -35,7 +35,7 @@ from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
 from fl.training.optimizer_state import MOMENTS, OptimizerState, are_finite
-from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedYogi", "OptimizerState", "ServerOptimizer"]
 

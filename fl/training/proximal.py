@@ -21,7 +21,7 @@ from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
-from secagg.errors import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["proximal_gradient", "proximal_penalty"]
 

@@ -47,7 +47,7 @@ from secagg.protocol.messages import (
     largest_message_bytes,
 )
 from secagg.protocol.single_use import Secrets, Uncopyable
-from secagg.protocol.snapshot import CLIENT_ROLE, read_snapshot, write_snapshot
+from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
 
 _EXPECTED: Final[dict[type, type[Message]]] = {
@@ -247,7 +247,7 @@ class ClientSession(Uncopyable):
         content = _Snapshot(
             self._client, self._policy, self._over, held, self._session, self._accepted, self._last_reply, self.aborted
         )
-        return write_snapshot(CLIENT_ROLE, content, wrapping_key)
+        return write_snapshot(SnapshotRole.CLIENT, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -264,7 +264,7 @@ class ClientSession(Uncopyable):
             InvalidStateError: the snapshot is damaged, of another version, or of a server.
             InvalidInputError: the identity or the wrapping key does not fit.
         """
-        content = read_snapshot(CLIENT_ROLE, data, _Snapshot, wrapping_key)
+        content = read_snapshot(SnapshotRole.CLIENT, data, _Snapshot, wrapping_key)
         session = cls(content.client, content.policy, identity, executor=executor)
         session._over = content.over
         session._session = content.session

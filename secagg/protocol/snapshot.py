@@ -5,6 +5,7 @@ checksum against accidents, and the host must protect it as it protects keys. Ru
 new snapshot, delete the old one, and only then send. A state restored twice could answer twice.
 """
 
+import enum
 import hashlib
 import secrets
 from typing import Any, Final, TypeVar
@@ -29,17 +30,25 @@ _HEADER_BYTES: Final = len(_MAGIC) + 3
 _CHECKSUM_BYTES: Final = 32
 _NONCE_BYTES: Final = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 
-CLIENT_ROLE: Final = 1
-SERVER_ROLE: Final = 2
+
+class SnapshotRole(enum.IntEnum):
+    """Whose snapshot it is. None is read as another: layers above have their numbers here too, all different."""
+
+    CLIENT = 1
+    SERVER = 2
+    CLIENT_ROUND = 3
+    SERVER_ROUND = 4
+    ERROR_FEEDBACK = 5
+
 
 Content = TypeVar("Content", bound=msgspec.Struct)
 
 
-def write_snapshot(role: int, content: msgspec.Struct, wrapping_key: bytes | None) -> bytes:
+def write_snapshot(role: SnapshotRole, content: msgspec.Struct, wrapping_key: bytes | None) -> bytes:
     """Returns the snapshot of a session.
 
     Args:
-        role: CLIENT_ROLE or SERVER_ROLE.
+        role: whose it is.
         content: what the session holds.
         wrapping_key: 32 bytes to encrypt under, or None.
 
@@ -55,7 +64,7 @@ def write_snapshot(role: int, content: msgspec.Struct, wrapping_key: bytes | Non
     return header + nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(body, header, nonce, wrapping_key)
 
 
-def read_snapshot(role: int, data: bytes, content: type[Content], wrapping_key: bytes | None) -> Content:
+def read_snapshot(role: SnapshotRole, data: bytes, content: type[Content], wrapping_key: bytes | None) -> Content:
     """Returns what `write_snapshot` wrote.
 
     Raises:

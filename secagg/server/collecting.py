@@ -20,6 +20,7 @@ from secagg.errors import (
 )
 from secagg.params import SessionParams
 from secagg.protocol.messages import Message
+from secagg.stages import Stage
 
 Expected = TypeVar("Expected", bound=Message)
 Facts = TypeVar("Facts")
@@ -33,12 +34,12 @@ DISPUTED: Final = "DisputedShares"
 class Fault(msgspec.Struct, frozen=True):
     """A client's first fault: the stage, the error's name or DISPUTED, and a text that holds nothing secret."""
 
-    stage: str
+    stage: Stage
     error: str
     detail: str
 
 
-def disputed(stage: str, reports: int, peers: int) -> Fault:
+def disputed(stage: Stage, reports: int, peers: int) -> Fault:
     """Returns the note on a dealer whose shares are missing because peers say that they do not open."""
     return Fault(
         stage, DISPUTED, f"{reports} of {peers} peers report that what it dealt does not open: it lies, or they do"
@@ -77,7 +78,7 @@ class Round(ABC, Generic[Facts, Expected]):
         faults: first faults by client, shared by all rounds of a session.
     """
 
-    stage: ClassVar[str]
+    stage: ClassVar[Stage]
     expects: ClassVar[type[Message]]
 
     def __init__(

@@ -25,6 +25,7 @@ from secagg.protocol.transcript import (
 from secagg.server.collecting import Fault, Outbound, Round
 from secagg.server.facts import Enrolled, Invitees
 from secagg.server.shares import CollectingShares
+from secagg.stages import Stage
 
 
 class CollectingKeys(Round[Invitees, AdvertiseKeys]):
@@ -40,7 +41,7 @@ class CollectingKeys(Round[Invitees, AdvertiseKeys]):
         InvalidInputError, InvalidParameterError: the cohort or the identities do not fit the parameters.
     """
 
-    stage = "advertise_keys"
+    stage = Stage.ADVERTISE_KEYS
     expects = AdvertiseKeys
 
     def __init__(

@@ -27,12 +27,13 @@ from secagg.server.collecting import Fault, Outbound, disputed
 from secagg.server.facts import Dealt, Signed, Summed, members
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
+from secagg.stages import Stage
 
 
 class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
     """Round 2: masked vectors, each checked whole, then added to the one running sum and forgotten."""
 
-    stage = "masked_input"
+    stage = Stage.MASKED_INPUT
     expects = MaskedInput
 
     def __init__(self, facts: Dealt, faults: dict[ClientId, Fault]) -> None:

@@ -28,7 +28,7 @@ from secagg.protocol.messages import (
     largest_message_bytes,
 )
 from secagg.protocol.single_use import Uncopyable
-from secagg.protocol.snapshot import SERVER_ROLE, read_snapshot, write_snapshot
+from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
 from secagg.server import (
     AnyRound,
@@ -43,6 +43,7 @@ from secagg.server import (
 )
 from secagg.server.cohort_round import CohortRound
 from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
+from secagg.stages import Stage
 
 _Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
 
@@ -128,8 +129,8 @@ class ServerSession(Uncopyable):
         return self._encode(Invitation(self._params.encode()))
 
     @property
-    def stage(self) -> str:
-        """The current round: advertise_keys, share_keys, masked_input, consistency or unmask."""
+    def stage(self) -> Stage:
+        """The current stage."""
         return self._round.stage
 
     @property
@@ -252,7 +253,7 @@ class ServerSession(Uncopyable):
         outbound = {client: places.setdefault(message, len(places)) for client, message in self._outbound.items()}
         facts, faults = self._round.facts, self._round.faults
         content = _Snapshot(self._params, self._session_id, facts, faults, tuple(places), outbound, self.aborted)
-        return write_snapshot(SERVER_ROLE, content, wrapping_key)
+        return write_snapshot(SnapshotRole.SERVER, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -264,7 +265,7 @@ class ServerSession(Uncopyable):
             InvalidStateError: the snapshot is damaged, of another version, or of a client.
             InvalidInputError: the wrapping key does not fit.
         """
-        content = read_snapshot(SERVER_ROLE, data, _Snapshot, wrapping_key)
+        content = read_snapshot(SnapshotRole.SERVER, data, _Snapshot, wrapping_key)
         session = cls.__new__(cls)
         current = _restore(content.facts, dict(content.faults))
         session._begin(content.params, content.session_id, current, executor)

@@ -28,6 +28,7 @@ from secagg.server.cohort_round import CohortRound
 from secagg.server.collecting import Fault, Outbound
 from secagg.server.facts import Dealt, Enrolled
 from secagg.server.masked_inputs import CollectingMaskedInputs
+from secagg.stages import Stage
 
 Present: TypeAlias = npt.NDArray[np.bool_]
 
@@ -35,7 +36,7 @@ Present: TypeAlias = npt.NDArray[np.bool_]
 class CollectingShares(CohortRound[Enrolled, ShareKeys]):
     """Round 1: sealed shares, and the commitments to them."""
 
-    stage = "share_keys"
+    stage = Stage.SHARE_KEYS
     expects = ShareKeys
 
     def __init__(self, facts: Enrolled, faults: dict[ClientId, Fault]) -> None:

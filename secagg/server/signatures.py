@@ -21,12 +21,13 @@ from secagg.server.cohort_round import CohortRound
 from secagg.server.collecting import Fault, Outbound
 from secagg.server.facts import Signed, Summed, members
 from secagg.server.unmasking import CollectingUnmasking
+from secagg.stages import Stage
 
 
 class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):
     """Round 3 (ACTIVE): the survivors' signatures over the survivor set."""
 
-    stage = "consistency"
+    stage = Stage.CONSISTENCY
     expects = ConsistencySignature
 
     def __init__(self, facts: Summed, faults: dict[ClientId, Fault]) -> None:

@@ -21,6 +21,7 @@ from secagg.server.cohort_round import CohortRound
 from secagg.server.collecting import Fault, disputed
 from secagg.server.facts import Signed, members
 from secagg.server.rebuilding import rebuild_secrets, remove_masks
+from secagg.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Result:
 class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
     """Round 4: one share of each peer from every answering client; each is checked on its own."""
 
-    stage = "unmask"
+    stage = Stage.UNMASK
     expects = UnmaskingShares
 
     def __init__(self, facts: Signed, faults: dict[ClientId, Fault]) -> None:

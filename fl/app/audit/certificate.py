@@ -7,8 +7,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from secagg.graph.choosing import SMALL_COHORT, Bound, Certificate
-from secagg.params import AdversaryModel
+from secagg import AdversaryModel, Bound, Certificate
+from secagg.graph import SMALL_COHORT
 
 BYTES_PER_NEIGHBOUR: Final = 152 + 40
 """What a client sends for each neighbour: a sealed record with two shares, and later one of its shares."""

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp.ledger.audit import AuditReport, Figures, ReleaseReport, Verdict
-from dp.vocabulary import Adversary
+from dp import Adversary, AuditReport
+from dp.ledger import Figures, ReleaseReport, Verdict
 
 EXIT_STATUS: Final = {
     Verdict.FINE: 0,

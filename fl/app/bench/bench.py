@@ -19,17 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.app.bench.timing import best_in_turns, many
-from secagg.errors import SERVER, AuthenticationError
-from secagg.params import AdversaryModel, SessionParams
-from secagg.primitives.agreement import KeyPair
-from secagg.primitives.masking import apply_masks
-from secagg.primitives.packing import add_packed, pack, unpack
-from secagg.primitives.prg import Suite, keystream, open_keystream
-from secagg.primitives.shamir import limbs_to_secret, reconstruct, split
-from secagg.primitives.signing import Identity, verify
-from secagg.protocol.labels import label
-from secagg.protocol.transcript import derive_key, frame
-from secagg.simulate import simulate
+from secagg import SERVER, AdversaryModel, AuthenticationError, Identity, SessionParams, Suite, simulate
+from secagg.primitives import (
+    KeyPair,
+    add_packed,
+    apply_masks,
+    keystream,
+    limbs_to_secret,
+    open_keystream,
+    pack,
+    reconstruct,
+    split,
+    unpack,
+    verify,
+)
+from secagg.protocol import derive_key, frame, label
 
 Words = npt.NDArray[np.unsignedinteger]
 

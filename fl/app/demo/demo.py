@@ -31,9 +31,7 @@ from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import ArraySchema
 from fl.codecs.weighted_mean import WeightedMean
 from fl.parallel import thread_pool
-from secagg.errors import TooFewClientsError
-from secagg.params import SessionParams
-from secagg.simulate import SimulationResult, simulate
+from secagg import SessionParams, SimulationResult, TooFewClientsError, simulate
 
 __all__ = ["run_demo"]
 

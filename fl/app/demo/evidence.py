@@ -11,13 +11,9 @@ from fl.app.demo.outcome import Evidence, Rounding
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
 from fl.codecs.weighted_mean import WeightedMean
-from secagg.client.session import ClientSession
-from secagg.params import AdversaryModel, SessionParams
-from secagg.policy import ClientPolicy
-from secagg.primitives.packing import unpack
-from secagg.primitives.signing import Identity
-from secagg.protocol.messages import MaskedInput, decode
-from secagg.server.session import ServerSession
+from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, ServerSession, SessionParams
+from secagg.primitives import unpack
+from secagg.protocol import MaskedInput, decode
 
 __all__ = ["gather"]
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dp.ledger.audit_report import AuditReport, Verdict
+from dp import AuditReport
+from dp.ledger import Verdict
 from fl.app.demo.settings import DemoSettings
 from fl.private.plan import PrivatePlan
 

@@ -16,13 +16,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from dp.accounting.calibration import noise_multiplier
-from dp.ledger.audit import audit
-from dp.ledger.round_counter import RoundCounter
-from dp.ledger.writer import Ledger
-from dp.mechanisms.clipping import clip
-from dp.mechanisms.gaussian import GaussianMechanism
-from dp.vocabulary import Relation, Unit
+from dp import GaussianMechanism, Ledger, Relation, RoundCounter, Unit, audit, clip, noise_multiplier
 from fl import fedavg
 from fl.app.demo.model import Model, accuracy
 from fl.app.demo.outcome import PrivateOutcome, PrivateRound, mean_bytes
@@ -33,9 +27,7 @@ from fl.arrays.schema import ArraySchema
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.simulation import Contribution, SimulatedRound, simulate_round
-from secagg.errors import InvalidParameterError, TooFewClientsError
-from secagg.params import AdversaryModel, default_threshold
-from secagg.primitives.signing import Identity
+from secagg import AdversaryModel, Identity, InvalidParameterError, TooFewClientsError, default_threshold
 
 __all__ = ["LEDGER", "PrivateRun", "plan_of", "tolerated_dropouts"]
 

@@ -15,8 +15,7 @@ from fl.app.demo.model import CLASSES, Floats, Labels, Model, train
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import NamedArrays
 from fl.digits import load_digits
-from secagg.params import AdversaryModel
-from secagg.simulate import STAGES
+from secagg import AdversaryModel, Stage
 
 __all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_digest", "stages_of"]
 
@@ -66,13 +65,13 @@ class Scene:
 
 def stages_of(adversary: AdversaryModel) -> tuple[str, ...]:
     """Returns the stages that a client answers, in their order."""
-    return tuple(stage for stage in STAGES if adversary is AdversaryModel.ACTIVE or stage != "consistency")
+    return adversary.stages
 
 
 def draw_dropouts(settings: DemoSettings, generator: np.random.Generator) -> dict[str, frozenset[int]]:
     """Returns by stage the clients that vanish before they answer it."""
     stages = stages_of(settings.adversary)
-    leaving: dict[str, set[int]] = {stage: set() for stage in STAGES}
+    leaving: dict[str, set[int]] = {stage: set() for stage in Stage}
     for client in range(1, settings.clients + 1):
         if generator.random() < settings.dropout:
             leaving[stages[generator.integers(len(stages))]].add(client)

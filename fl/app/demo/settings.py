@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from secagg.errors import InvalidParameterError
-from secagg.params import AdversaryModel
+from secagg import AdversaryModel, InvalidParameterError
 
 __all__ = ["DemoSettings"]
 

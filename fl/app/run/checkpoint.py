@@ -23,13 +23,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dp.ledger.file import sync_folder
+from dp.ledger import sync_folder
 from fl.app.run.journal import RoundRecord
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema, ArraySpec, NamedArrays
 from fl.errors import SchemaMismatchError
 from fl.training.optimizer_state import OptimizerState
-from secagg.errors import InvalidInputError, InvalidParameterError, InvalidStateError
+from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
 
 __all__ = ["Checkpoint", "write_durably", "write_model"]
 

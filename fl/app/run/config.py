@@ -16,7 +16,7 @@ import msgspec
 
 from fl.errors import UnsafePlanError
 from fl.training.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimizer
-from secagg.errors import InvalidParameterError, LocalError
+from secagg import InvalidParameterError, LocalError
 
 __all__ = [
     "AdaptiveTable",

@@ -25,15 +25,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from dp.ledger.file import lock_exclusively, sync_folder
-from dp.ledger.records import Header
-from dp.ledger.round_counter import RoundCounter
-from dp.ledger.signing import LedgerKey
-from dp.ledger.writer import Ledger
+from dp import Header, Ledger, LedgerKey, RoundCounter
+from dp.ledger import lock_exclusively, sync_folder
 from fl.app.run.checkpoint import Checkpoint, write_durably
 from fl.app.run.journal import Journal
-from secagg.errors import ClientId, LocalError
-from secagg.primitives.signing import Identity
+from secagg import ClientId, Identity, LocalError
 
 __all__ = ["RunFolder", "RunRefusedError", "check_folder", "ledger_key", "make_folder"]
 

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from secagg.errors import InvalidStateError
+from secagg import InvalidStateError
 
 __all__ = ["Begun", "Done", "Journal", "JournalLine", "Outcome", "RoundRecord", "Started"]
 

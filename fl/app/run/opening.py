@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 
-from dp.errors import InvalidParameterError
-from dp.ledger.records import Close, Reserve, decode
-from dp.ledger.round_counter import RoundCounter
-from dp.ledger.signing import LedgerKey
-from dp.ledger.writer import Ledger
+from dp import InvalidParameterError, Ledger, LedgerKey, Reserve, RoundCounter
+from dp.ledger import Close, decode
 from fl.app.run.checkpoint import Checkpoint
 from fl.app.run.folder import RunFolder, RunRefusedError
 from fl.app.run.journal import Journal, RoundRecord
@@ -22,7 +19,7 @@ from fl.arrays.schema import NamedArrays
 from fl.errors import PlanMismatchError, SchemaMismatchError
 from fl.private.plan import PrivatePlan
 from fl.training.optimizers import ServerOptimizer
-from secagg.errors import ClientId
+from secagg import ClientId
 
 __all__ = ["OpenedRun", "check_model", "open_run", "recovered"]
 

@@ -12,9 +12,15 @@ from fractions import Fraction
 from fl.arrays.schema import ArraySchema
 from fl.codecs.weighted_mean import WeightedMean
 from fl.errors import UnsafePlanError
-from secagg.errors import InvalidParameterError, PolicyViolationError
-from secagg.params import AdversaryModel, SessionParams, check_integer, default_threshold
-from secagg.policy import ClientPolicy
+from secagg import (
+    AdversaryModel,
+    ClientPolicy,
+    InvalidParameterError,
+    PolicyViolationError,
+    SessionParams,
+    default_threshold,
+)
+from secagg.params import check_integer
 
 __all__ = ["PlainPlan"]
 

@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from dp.errors import DPError
-from dp.mechanisms.adaptive_clipping import AdaptiveClipping
-from dp.vocabulary import Unit
+from dp import AdaptiveClipping, DPError, Unit
 from fl.app.run.config import AdaptiveTable, PrivacyTable, RunConfig
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.schema import ArraySchema
@@ -14,8 +12,7 @@ from fl.errors import PlanMismatchError
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.side_values import SideValue
-from secagg.errors import SecAggError
-from secagg.params import AdversaryModel, SessionParams
+from secagg import AdversaryModel, SecAggError, SessionParams
 
 __all__ = ["RunPlan", "check_same_plan", "plan_run"]
 

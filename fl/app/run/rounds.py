@@ -9,10 +9,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from dp.errors import BudgetExceededError
-from dp.ledger.round_counter import RoundCounter
-from dp.ledger.writer import Ledger
-from dp.vocabulary import Unit
+from dp import BudgetExceededError, Ledger, RoundCounter, Unit
 from fl.app.run.journal import RoundRecord
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.flatten import flatten, restore
@@ -21,10 +18,7 @@ from fl.parallel import thread_pool
 from fl.private.plan import WEIGHT, PrivatePlan
 from fl.private.side_values import scaled_side_values
 from fl.private.simulation import Contribution, simulate_round
-from secagg.errors import ClientId, InvalidInputError, TooFewClientsError
-from secagg.params import AdversaryModel
-from secagg.primitives.signing import Identity
-from secagg.simulate import simulate
+from secagg import AdversaryModel, ClientId, Identity, InvalidInputError, TooFewClientsError, simulate
 
 __all__ = ["Dropouts", "PlainRounds", "PrivateRounds", "RoundResult", "Rounds"]
 

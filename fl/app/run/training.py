@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
 
-from dp.ledger.signing import LedgerKey
+from dp import LedgerKey
 from fl.app.run.checkpoint import Checkpoint, write_model
 from fl.app.run.config import RunConfig
 from fl.app.run.folder import RunFolder, check_folder, ledger_key, make_folder
@@ -33,8 +33,7 @@ from fl.fedavg import delta_schema
 from fl.private.plan import PrivatePlan
 from fl.private.simulation import Contribution
 from fl.study import GuardedStudy, load_study
-from secagg.errors import ClientId
-from secagg.simulate import STAGES
+from secagg import ClientId, Stage
 
 __all__ = ["Watcher", "run_study"]
 
@@ -247,8 +246,8 @@ class _Training:
 
 def _drawn(clients: tuple[ClientId, ...], probability: float, plan: RunPlan) -> dict[str, frozenset[ClientId]]:
     """Draws who vanishes in a round, and at which stage."""
-    stages = [stage for stage in STAGES if plan.session.active or stage != "consistency"]
-    leaving: dict[str, set[ClientId]] = {stage: set() for stage in STAGES}
+    stages = plan.session.adversary.stages
+    leaving: dict[str, set[ClientId]] = {stage: set() for stage in Stage}
     for client in clients:
         if secrets.randbelow(2**53) < probability * 2**53:
             leaving[secrets.choice(stages)].add(client)

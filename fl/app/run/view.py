@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dp.ledger.errors import LedgerError
+from dp import LedgerError
 from fl.app.run.config import RunConfigError
 from fl.app.run.folder import RunRefusedError
 from fl.app.run.journal import Done
@@ -23,7 +23,7 @@ from fl.app.run.training import Watcher
 from fl.errors import PlanMismatchError
 from fl.private.plan import PrivatePlan
 from fl.study import StudyError
-from secagg.errors import InvalidStateError, SecAggError
+from secagg import InvalidStateError, SecAggError
 
 __all__ = ["live", "show", "show_error", "status", "status_of_error"]
 

@@ -12,8 +12,8 @@ import pytest
 
 import dp
 from dp.errors import InvalidParameterError
+from dp.exact_json import Bytes, Integer, Member, Rational, Text
 from dp.ledger.errors import BadRecordError, Fault
-from dp.ledger.fields import Bytes, Integer, Member, Rational, Text
 from dp.ledger.records import MAX_LINE_BYTES, NO_HEAD, Central, Close, Head, Record, Settle, decode, encode, line_hash
 from dp.vocabulary import Relation, SampleKnownTo, Sampling, Unit
 from tests.kit.ledger_scene import HEADER, KEY, a_round, canonical, changed

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl.codecs import error_feedback
 from fl.codecs.error_feedback import ErrorFeedback
 from fl.codecs.low_bit import LowBit
 from fl.codecs.sparsify import RandomK
 from secagg.errors import InvalidInputError, InvalidParameterError, InvalidStateError
-from secagg.protocol.snapshot import write_snapshot
+from secagg.protocol.snapshot import SnapshotRole, write_snapshot
 
 KEY = bytes(range(32))
 
@@ -306,7 +305,7 @@ class Wider(Content):
     ids=str,
 )
 def test_intact_bytes_of_anything_else_are_refused(content: Content, text: str):
-    data = write_snapshot(error_feedback._ROLE, content, None)
+    data = write_snapshot(SnapshotRole.ERROR_FEEDBACK, content, None)
     with pytest.raises(InvalidStateError, match=text):
         ErrorFeedback.from_bytes(data, 3)
 

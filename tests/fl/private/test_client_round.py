@@ -17,7 +17,7 @@ from dp.ledger.round_counter import RoundCounter
 from dp.vocabulary import Unit
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError, SchemaMismatchError
-from fl.private.client_round import _ROLE, ClientRound, _Snapshot
+from fl.private.client_round import ClientRound, _Snapshot
 from fl.private.messages import Step, encode_round_message
 from secagg.errors import (
     InvalidInputError,
@@ -30,7 +30,7 @@ from secagg.errors import (
 from secagg.params import AdversaryModel
 from secagg.primitives.signing import Identity
 from secagg.protocol.messages import AbortCode
-from secagg.protocol.snapshot import CLIENT_ROLE, read_snapshot, write_snapshot
+from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
@@ -520,11 +520,15 @@ def test_snapshots_of_other_roles_and_versions_are_refused(tmp_path: Path):
     scene = at(tmp_path, "masked_input")
     client = scene.clients[VICTIM]
     assert client._session is not None
-    content = read_snapshot(_ROLE, client.to_bytes(), _Snapshot, None)
-    newer = write_snapshot(_ROLE, msgspec.structs.replace(content, version=2), None)
+    content = read_snapshot(SnapshotRole.CLIENT_ROUND, client.to_bytes(), _Snapshot, None)
+    newer = write_snapshot(SnapshotRole.CLIENT_ROUND, msgspec.structs.replace(content, version=2), None)
     with pytest.raises(InvalidStateError, match="of another version"):
         restored(scene, VICTIM, newer)
-    for foreign in (client._session.to_bytes(), scene.server.to_bytes(), write_snapshot(CLIENT_ROLE, content, None)):
+    for foreign in (
+        client._session.to_bytes(),
+        scene.server.to_bytes(),
+        write_snapshot(SnapshotRole.CLIENT, content, None),
+    ):
         with pytest.raises(InvalidStateError, match="other role"):
             restored(scene, VICTIM, foreign)
 

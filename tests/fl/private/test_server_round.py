@@ -23,7 +23,7 @@ from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.vocabulary import Relation, Unit
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, Step, decode_round_message
-from fl.private.server_round import _ROLE, ServerRound, _Snapshot
+from fl.private.server_round import ServerRound, _Snapshot
 from fl.private.vector import PrivateSum
 from secagg.errors import (
     InvalidInputError,
@@ -37,7 +37,7 @@ from secagg.errors import (
 )
 from secagg.params import AdversaryModel
 from secagg.protocol.messages import AbortCode
-from secagg.protocol.snapshot import read_snapshot, write_snapshot
+from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
@@ -544,9 +544,9 @@ def test_a_damaged_snapshot_is_refused_wherever_it_is_damaged(tmp_path: Path, ke
 
 def test_snapshots_of_other_roles_and_versions_are_refused(tmp_path: Path):
     scene = at(tmp_path, "masked_input")
-    content = read_snapshot(_ROLE, scene.server.to_bytes(), _Snapshot, None)
+    content = read_snapshot(SnapshotRole.SERVER_ROUND, scene.server.to_bytes(), _Snapshot, None)
     with pytest.raises(InvalidStateError, match="of another version"):
-        restored(scene, write_snapshot(_ROLE, msgspec.structs.replace(content, version=2), None))
+        restored(scene, write_snapshot(SnapshotRole.SERVER_ROUND, msgspec.structs.replace(content, version=2), None))
     for foreign in (scene.server._session.to_bytes(), scene.clients[VICTIM].to_bytes()):
         with pytest.raises(InvalidStateError, match="other role"):
             restored(scene, foreign)

@@ -4,9 +4,7 @@ from importlib.metadata import version
 
 import contest
 
-from dp.accounting.accountant import RdpAccountant
-from dp.accounting.calibration import noise_multiplier
-from dp.events import Gaussian, PoissonSampled
+from dp import Gaussian, PoissonSampled, RdpAccountant, noise_multiplier
 
 
 def spent(setting: contest.Setting) -> RdpAccountant:

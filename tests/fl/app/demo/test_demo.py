@@ -22,12 +22,13 @@ from fl.app.demo.outcome import mean_bytes, stage_counts
 from fl.app.demo.private_run import LEDGER, tolerated_dropouts
 from fl.app.demo.scene import answering, draw_dropouts, stages_of
 from fl.app.demo.settings import DemoSettings
+from secagg import Stage
 from secagg.errors import InvalidParameterError
 from secagg.params import AdversaryModel, default_threshold
-from secagg.simulate import STAGES, simulate
+from secagg.simulate import simulate
 
 SMALL = ["demo", "--clients", "9", "--rounds", "3", "--alpha", "5"]
-NOBODY: Mapping[str, frozenset[int]] = dict.fromkeys(STAGES, frozenset())
+NOBODY: Mapping[str, frozenset[int]] = dict.fromkeys(Stage, frozenset())
 
 
 def run(*options: object) -> tuple[int, str]:
@@ -96,10 +97,10 @@ def test_clients_vanish_at_every_stage() -> None:
     settings = DemoSettings(clients=30, rounds=4, dropout=0.3, adversary=AdversaryModel.ACTIVE)
     generator = np.random.default_rng(0)
     drawn = [draw_dropouts(settings, generator) for _ in range(20)]
-    assert all(any(dropouts[stage] for dropouts in drawn) for stage in STAGES)
+    assert all(any(dropouts[stage] for dropouts in drawn) for stage in Stage)
     counts = answering(settings, drawn[0])
     assert list(counts.values()) == [
-        30 - sum(len(drawn[0][earlier]) for earlier in STAGES[: place + 1]) for place in range(len(STAGES))
+        30 - sum(len(drawn[0][earlier]) for earlier in Stage[: place + 1]) for place in range(len(Stage))
     ]
 
 

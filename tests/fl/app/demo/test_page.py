@@ -23,8 +23,8 @@ from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import ArraySchema
 from fl.private.plan_page import sections
 from fl.private.planning import make_plan
+from secagg import Stage
 from secagg.params import AdversaryModel
-from secagg.simulate import STAGES
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 392, 22, 222
 """The frame that lines are drawn in."""
@@ -191,7 +191,7 @@ def test_epsilon_rises_to_the_budget_and_not_above(report: DemoReport) -> None:
 
 
 def test_a_round_that_spent_nothing_leaves_epsilon_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = dict.fromkeys(STAGES, frozenset[int]())
+    nobody = dict.fromkeys(Stage, frozenset[int]())
     drawn = [nobody, {**nobody, "advertise_keys": frozenset({1, 2, 3})}, nobody]
     monkeypatch.setattr(demo_module, "draw_dropouts", lambda *_: drawn.pop(0))
     report = run_demo(DemoSettings(clients=6, rounds=3))

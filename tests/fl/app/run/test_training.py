@@ -208,7 +208,7 @@ def test_the_mean_is_of_those_who_were_left(place: Path, mode: str, monkeypatch:
 def test_clients_vanish_as_often_as_asked_at_every_stage():
     plan: Any = type("Plan", (), {"session": type("Session", (), {"active": True})})
     drawn = [fl.app.run.training._drawn(tuple(range(1000)), 0.2, plan) for _ in range(10)]
-    counts = [sum(len(gone[stage]) for gone in drawn) for stage in fl.app.run.training.STAGES]
+    counts = [sum(len(gone[stage]) for gone in drawn) for stage in fl.app.run.training.Stage]
     # 2000 of 10,000, 400 at each of five stages: six standard deviations are 240 and 118, so 1 in 10**8 runs fails.
     assert abs(sum(counts) - 2000) < 240
     assert all(abs(count - 400) < 118 for count in counts)
