@@ -244,7 +244,7 @@ def _tiny_session(size: int) -> _Tiny:
             taken[client] += answered - started
             last_stage_s += time.process_time() - answered
         server_s += last_stage_s
-        closed = server.close_round()
+        closed = server.close_stage()
         if isinstance(closed, Result):
             assert int(closed.sum[0]) == size
             return _Tiny(statistics.median(taken.values()), server_s, last_stage_s)

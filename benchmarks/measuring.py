@@ -6,8 +6,8 @@ What is counted, and how:
   all clients that stayed to the end. Making its identity and its input is not counted; nor is the policy, which a
   client makes once and keeps.
 * The server runs in a process of its own (`benchmarks.server_process`). Its CPU is process time around `receive`,
-  `close_round` and the making of what it sends, by stage; the transport is not counted.
-* "After the last message" is the wall time of the last `close_round`, which rebuilds the secrets and takes the masks
+  `close_stage` and the making of what it sends, by stage; the transport is not counted.
+* "After the last message" is the wall time of the last `close_stage`, which rebuilds the secrets and takes the masks
   off: once with one thread, once with two. A second server with two threads takes the same messages for that.
 * Clients run one after the other and hand their input over at once, so that a session whose inputs together are
   gigabytes needs neither that memory nor that disk. Nothing runs at the same time as what is measured, except what
@@ -42,7 +42,7 @@ class Measurement:
         client_total_s: of the whole session; not the sum of the medians by stage.
         all_clients_cpu_s: every client together.
         server_cpu_s: by stage.
-        unmask_wall_s: the server's last `close_round`, by number of threads.
+        unmask_wall_s: the server's last `close_stage`, by number of threads.
         unmask_cpu_s: the same in CPU. Where one thread's wall time is much larger, the machine had other work.
         up_bytes: what a client sent.
         down_bytes: what a client was sent.
@@ -113,7 +113,7 @@ class _Session:
         self.up, self.down = defaultdict[int, int](int), defaultdict[int, int](int)
 
     def run(self, servers: Sequence[ServerProcess]) -> list[Answered]:
-        """Returns what the last `close_round` of each server gave."""
+        """Returns what the last `close_stage` of each server gave."""
         answered = [Answered(Stage.ADVERTISE_KEYS, tuple(self._clients))] * len(servers)
         while answered[0].result is None:
             stage, receivers = answered[0].stage, answered[0].receivers
@@ -124,7 +124,7 @@ class _Session:
                 if reply is not None:
                     for server in servers:
                         server.receive(client, reply)
-            answered = [server.close_round() for server in servers]
+            answered = [server.close_stage() for server in servers]
         return answered
 
     def _reply(self, client: int, stage: str, message: bytes) -> bytes | None:

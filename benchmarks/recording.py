@@ -40,7 +40,7 @@ class Recording:
         while True:
             for client in self.senders[server.stage]:
                 server.receive(client, self._path(server.stage, client).read_bytes())
-            closed = server.close_round()
+            closed = server.close_stage()
             if isinstance(closed, Result):
                 return closed
             del closed
@@ -105,7 +105,7 @@ def record(
             (folder / f"{stage}-{client}").write_bytes(reply)
             senders[stage].append(client)
             server.receive(client, reply)
-        closed = server.close_round()
+        closed = server.close_stage()
         if isinstance(closed, Result):
             median_s = statistics.median(cpu_s[client] for client in closed.survivors)
             return Recording(params, session_id, public, folder, senders, median_s, max(up_bytes.values()))

@@ -34,7 +34,7 @@ Expected = TypeVar("Expected")
 
 @dataclass(frozen=True)
 class Account:
-    """What the server took: CPU seconds by stage, its last `close_round`, and its memory."""
+    """What the server took: CPU seconds by stage, its last `close_stage`, and its memory."""
 
     cpu_s: dict[str, float]
     last_close_wall_s: float
@@ -44,7 +44,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Answered:
-    """What `close_round` led to: whom to send to next at which stage, or the end."""
+    """What `close_stage` led to: whom to send to next at which stage, or the end."""
 
     stage: str
     receivers: tuple[int, ...]
@@ -96,7 +96,7 @@ class ServerProcess:
         self._pipe.send_bytes(data)
         self._answer(type(None))
 
-    def close_round(self) -> Answered:
+    def close_stage(self) -> Answered:
         self._pipe.send(("close", 0))
         return self._answer(Answered)
 
@@ -132,12 +132,12 @@ class _Host:
         with self._timed():
             self.server.receive(client, data)
 
-    def close_round(self) -> Answered:
+    def close_stage(self) -> Answered:
         # What was to be sent has been: a host that has sent it drops it.
         self._outbound = {}
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         with self._timed():
-            closed = self.server.close_round()
+            closed = self.server.close_stage()
         cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
         if not isinstance(closed, Result):
             self._outbound = closed
@@ -167,7 +167,7 @@ def _serve(
         calls: dict[str, Callable[[int], object]] = {
             "message": host.message_to,
             "receive": lambda client: host.receive(client, pipe.recv_bytes()),
-            "close": lambda _: host.close_round(),
+            "close": lambda _: host.close_stage(),
         }
         # The parent closes its end when it has what it wants.
         stack.enter_context(suppress(EOFError, ConnectionError))

@@ -103,7 +103,7 @@ def simulate(
                 up[client] += len(reply)
                 server.receive(client, reply)
         answered[stage] = server.received
-        closed = server.close_round(model_digest)
+        closed = server.close_stage(model_digest)
         if isinstance(closed, Result):
             traffic = Traffic(up, down, answered)
             return SimulationResult(closed.sum, closed.survivors, closed.culprits, traffic)

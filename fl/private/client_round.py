@@ -39,7 +39,8 @@ from secagg import (
     UnexpectedMessageError,
 )
 from secagg.protocol import SnapshotRole, Uncopyable, decode, read_snapshot, write_snapshot
-from secagg.protocol.messages import Abort, decode_invitation
+from secagg.protocol.messages import Abort
+from secagg.protocol.wire import decode_invitation
 
 __all__ = ["ClientRound"]
 

@@ -1,10 +1,10 @@
 """What a client refuses: the predicates of docs/protocol.md over what the server says.
 
-Pure functions over public data; each raises the one error that its rule names. The server runs the
-same checks on receipt where a peer, not the server, can be at fault (`check_advertisement`).
+Pure functions over public data; each raises the one error that its rule names. What a peer can be at fault for, the
+server checks too, on receipt: see `secagg.protocol.roster.check_advertisement`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,47 +13,13 @@ import numpy.typing as npt
 from secagg.errors import (
     SERVER,
     AuthenticationError,
-    ClientId,
-    Culprit,
     InconsistentServerError,
     PolicyViolationError,
 )
 from secagg.graph.ring import Graph
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
-from secagg.primitives.agreement import check_public_key
-from secagg.primitives.signing import verify
-from secagg.protocol.roster import Roster, RosterEntry
-from secagg.protocol.transcript import advertisement_digest
-
-
-def check_advertisement(
-    params: SessionParams,
-    session_ctx: bytes,
-    entry: RosterEntry,
-    identities: Mapping[ClientId, bytes],
-    culprit: Culprit,
-) -> None:
-    """Checks one client's keys: canonical, not of low order, and in the ACTIVE model signed by its identity.
-
-    Args:
-        params: the session's parameters.
-        session_ctx: the context that the signature covers.
-        entry: the client's entry.
-        identities: the identity keys that the *checking* party trusts, never ones from the message.
-        culprit: who is named if a check fails.
-
-    Raises:
-        AuthenticationError: a key or the signature does not hold.
-    """
-    check_public_key(entry.seal_key, culprit)
-    check_public_key(entry.mask_key, culprit)
-    if params.active:
-        identity = identities.get(entry.client)
-        if identity is None:
-            raise AuthenticationError(culprit, f"no identity key is known for client {entry.client}")
-        digest = advertisement_digest(params.suite, session_ctx, entry.client, entry.seal_key, entry.mask_key)
-        verify(identity, digest, entry.signature, culprit, f"the keys of client {entry.client}")
+from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
 
 
 def check_roster(
@@ -64,7 +30,7 @@ def check_roster(
     own: RosterEntry,
     policy: ClientPolicy,
 ) -> None:
-    """Checks the roster (round 0), all of it or what this client sees of it.
+    """Checks the roster (stage 0), all of it or what this client sees of it.
 
     Args:
         params: the session's parameters.
@@ -119,7 +85,7 @@ def _check_ranks(params: SessionParams, ranks: Sequence[int], total: int) -> Non
 
 
 def check_dealers(dealers: npt.NDArray[np.bool_], index: int, neighbours: npt.NDArray[np.intp], threshold: int) -> None:
-    """Checks who is said to have dealt (U2, round 1).
+    """Checks who is said to have dealt (U2, stage 1).
 
     Args:
         dealers: U2 as far as this client sees, bool, shape (roster size,).
@@ -139,6 +105,7 @@ def check_dealers(dealers: npt.NDArray[np.bool_], index: int, neighbours: npt.ND
 
 def check_survivors(
     survivors: npt.NDArray[np.bool_],
+    *,
     total: int,
     index: int,
     neighbours: npt.NDArray[np.intp],
@@ -188,12 +155,13 @@ def check_survivors(
 
 def check_quorum(
     signers: npt.NDArray[np.bool_],
+    *,
     survivors: npt.NDArray[np.bool_],
     involved: npt.NDArray[np.intp],
     graph: Graph,
     threshold: int,
 ) -> None:
-    """Checks that every involved client's neighbourhood signed (round 4, ACTIVE).
+    """Checks that every involved client's neighbourhood signed (stage 4, ACTIVE).
 
     Args:
         signers: who signed, bool, shape (roster size,); the signatures have been verified.
@@ -216,12 +184,13 @@ def check_quorum(
 
 def check_majority(
     signers: npt.NDArray[np.bool_],
+    *,
     held: npt.NDArray[np.bool_],
     index: int,
     required_signatures: int,
     required_survivors: int,
 ) -> None:
-    """Checks that enough of the whole roster signed (round 4, ACTIVE).
+    """Checks that enough of the whole roster signed (stage 4, ACTIVE).
 
     More than half of the roster and the corrupt clients together: two survivor sets cannot both have so many, for
     honest clients sign one each. And a signature proves presence as an opened seal does, see `check_survivors`.

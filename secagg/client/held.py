@@ -5,9 +5,13 @@ mask key and the self-mask seed go once the vector is masked, and once the survi
 the one answer that it allows is left. The identity key is never part of it.
 """
 
-from secagg.errors import ClientId
+import numpy as np
+import numpy.typing as npt
+
+from secagg.errors import SERVER, ClientId, MalformedMessageError
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
+from secagg.primitives.bitmap import decode_bitmap
 from secagg.protocol.cohort import Cohort
 from secagg.protocol.roster import decode_roster
 from secagg.protocol.single_use import Secrets
@@ -43,9 +47,37 @@ class Membership(Secrets, frozen=True):
     roster_total: int
     identity_keys: tuple[bytes, ...]
 
-    def cohort(self) -> Cohort:
-        """Returns the public facts of the session, as far as this client sees them."""
-        return Cohort(self.params, self.session_id, decode_roster(self.entries, self.params))
+    def place(self) -> "Place":
+        """Returns the public facts of the session as far as this client sees them, and where it stands in them."""
+        return Place(Cohort(self.params, self.session_id, decode_roster(self.entries, self.params)), self.client)
+
+
+class Place:
+    """Where a client stands in its session. Nothing here is secret.
+
+    Args:
+        cohort: the public facts of the session, as far as the client sees them.
+        client: the client.
+    """
+
+    __slots__ = ("cohort", "index", "neighbours", "size")
+
+    def __init__(self, cohort: Cohort, client: ClientId) -> None:
+        self.cohort = cohort
+        self.index = cohort.roster.index[client]
+        self.neighbours = cohort.graph.neighbours(self.index)
+        self.size = len(cohort.roster)
+
+    def members(self, bitmap: bytes) -> npt.NDArray[np.bool_]:
+        """Returns a bitmap over the roster that this client sees as bools, shape (size,).
+
+        Raises:
+            MalformedMessageError: it is no such bitmap.
+        """
+        present = decode_bitmap(bitmap, self.size)
+        if present is None:
+            raise MalformedMessageError(SERVER, f"no bitmap over {self.size} clients")
+        return present
 
 
 class Shared(Secrets, frozen=True):

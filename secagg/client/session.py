@@ -2,25 +2,16 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Final
 
-from secagg.client.held import Advertised, Fixed, Invited, Masked, Shared
-from secagg.client.states import (
-    AdvertisingKeys,
-    AwaitingSurvivors,
-    CheckingConsistency,
-    ClientState,
-    MaskingInput,
-    SharingKeys,
-    Unmasking,
-    Vector,
-    check_identity,
-)
+from secagg.client.advertising_keys import AdvertisingKeys, check_identity
+from secagg.client.held import Invited
+from secagg.client.state import Vector
+from secagg.client.states import ClientState, Holding, Input, Transition, restored, transition_of
 from secagg.errors import (
     SERVER,
     ClientId,
-    InvalidInputError,
     InvalidStateError,
     MalformedMessageError,
     RemoteError,
@@ -30,40 +21,19 @@ from secagg.errors import (
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy, check_client_id
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import (
-    INVITATION_BYTES,
-    Abort,
-    AbortCode,
-    KeyRoster,
-    MaskedInput,
-    Message,
-    ShareDelivery,
-    SurvivorSet,
-    UnmaskingRequest,
-    decode,
-    decode_invitation,
-    encode,
-    immutable,
-    largest_message_bytes,
-)
+from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
-
-_EXPECTED: Final[dict[type, type[Message]]] = {
-    SharingKeys: KeyRoster,
-    MaskingInput: ShareDelivery,
-    CheckingConsistency: SurvivorSet,
-    AwaitingSurvivors: SurvivorSet,
-    Unmasking: UnmaskingRequest,
-}
+from secagg.protocol.wire import INVITATION_BYTES, decode, decode_invitation, encode, immutable, largest_message_bytes
+from secagg.stages import Stage
 
 
 class _Snapshot(Secrets, frozen=True):
     client: ClientId
     policy: ClientPolicy
     over: bool
-    held: Advertised | Shared | Masked | Fixed | None
+    held: Holding | None
     session: tuple[SessionParams, bytes] | None
     accepted: tuple[bytes, ...]
     last_reply: bytes | None
@@ -81,6 +51,10 @@ class ClientSession(Uncopyable):
         policy: what this client accepts from any server.
         identity: its long-term key; needed in the ACTIVE model.
         executor: runs the mask generation in shards; a thread pool. None is serial.
+        before_answering: called with the stage before each answer but the first, when the message for it has come. What
+            it raises is raised by `receive`, nothing is answered and no state is spent. It may be called again for one
+            stage, where a message turns out to be malformed or the vector to be unusable, and it must not call
+            this session.
 
     Raises:
         InvalidParameterError: the client's id is none.
@@ -93,6 +67,7 @@ class ClientSession(Uncopyable):
 
     __slots__ = (
         "_accepted",
+        "_before_answering",
         "_client",
         "_executor",
         "_identity",
@@ -112,6 +87,7 @@ class ClientSession(Uncopyable):
         identity: Identity | None = None,
         *,
         executor: Executor | None = None,
+        before_answering: Callable[[Stage], None] | None = None,
     ) -> None:
         check_client_id("client", client)
         check_identity(policy, client, identity)
@@ -119,6 +95,7 @@ class ClientSession(Uncopyable):
         self._policy = policy
         self._identity = identity
         self._executor = executor
+        self._before_answering = before_answering
         self._state: ClientState | None = None
         self._session: tuple[SessionParams, bytes] | None = None
         self._over = False
@@ -164,12 +141,14 @@ class ClientSession(Uncopyable):
     @property
     def wants_input(self) -> bool:
         """Whether the next message must come with the vector."""
-        return isinstance(self._state, MaskingInput)
+        transition = self._transition
+        return transition is not None and transition.takes_input
 
     @property
     def about_to_unmask(self) -> bool:
         """Whether the answer to the server's next message helps to release the sum: the last chance to refuse."""
-        return isinstance(self._state, Unmasking | AwaitingSurvivors)
+        transition = self._transition
+        return transition is not None and transition.stage is Stage.UNMASK
 
     def receive(
         self, data: bytes | bytearray | memoryview, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL
@@ -191,11 +170,9 @@ class ClientSession(Uncopyable):
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
         with self._lock:
-            return self._receive(data, vector, model_digest)
+            return self._receive(data, Input(vector, model_digest, self._executor))
 
-    def _receive(
-        self, data: bytes | bytearray | memoryview, vector: Vector | None, model_digest: bytes
-    ) -> bytes | None:
+    def _receive(self, data: bytes | bytearray | memoryview, given: Input) -> bytes | None:
         limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
         data = immutable(data, limit, SERVER)
         digest = hashlib.sha256(data).digest()
@@ -204,7 +181,7 @@ class ClientSession(Uncopyable):
         if self._over:
             raise StateSpentError("the session")
         try:
-            reply = self._advance(data, vector, model_digest)
+            reply = self._advance(data, given)
         except MalformedMessageError:
             raise
         except RemoteError:
@@ -257,6 +234,7 @@ class ClientSession(Uncopyable):
         identity: Identity | None = None,
         wrapping_key: bytes | None = None,
         executor: Executor | None = None,
+        before_answering: Callable[[Stage], None] | None = None,
     ) -> "ClientSession":
         """Returns the session of a snapshot.
 
@@ -265,16 +243,17 @@ class ClientSession(Uncopyable):
             InvalidInputError: the identity or the wrapping key does not fit.
         """
         content = read_snapshot(SnapshotRole.CLIENT, data, _Snapshot, wrapping_key)
-        session = cls(content.client, content.policy, identity, executor=executor)
+        session = cls(content.client, content.policy, identity, executor=executor, before_answering=before_answering)
         session._over = content.over
         session._session = content.session
         session._accepted = content.accepted
         session._last_reply = content.last_reply
         session.aborted = content.aborted
-        session._state = _restore(content.held, identity)
+        if content.held is not None:
+            session._state = restored(content.held, content.policy.adversary, identity)
         return session
 
-    def _advance(self, data: bytes, vector: Vector | None, model_digest: bytes) -> Message | None:
+    def _advance(self, data: bytes, given: Input) -> Message | None:
         if self._session is None:
             return self._accept_invitation(data)
         params, session_id = self._session
@@ -283,25 +262,15 @@ class ClientSession(Uncopyable):
             self.aborted = message.code
             self._end()
             return None
-        state = self._state
-        reply: Message
-        if isinstance(state, SharingKeys) and isinstance(message, KeyRoster):
-            self._state, reply = state.share_keys(message)
-        elif isinstance(state, MaskingInput) and isinstance(message, ShareDelivery):
-            if vector is None:
-                raise InvalidInputError("vector", "none was given", "this client's vector: wants_input was true")
-            self._state, reply = state.mask_input(message, vector, model_digest, executor=self._executor)
-        elif isinstance(state, CheckingConsistency) and isinstance(message, SurvivorSet):
-            self._state, reply = state.check_consistency(message)
-        elif isinstance(state, AwaitingSurvivors) and isinstance(message, SurvivorSet):  # noqa: SIM114 - other types
-            reply = state.unmask(message)
-            self._end()
-        elif isinstance(state, Unmasking) and isinstance(message, UnmaskingRequest):
-            reply = state.unmask(message)
-            self._end()
-        else:
-            expected = _EXPECTED.get(type(state), Message)
+        transition = self._transition
+        if transition is None or self._state is None or not isinstance(message, transition.expects):
+            expected = Message if transition is None else transition.expects
             raise UnexpectedMessageError(SERVER, type(message).__name__, expected.__name__)
+        if self._before_answering is not None:
+            self._before_answering(transition.stage)
+        self._state, reply = transition.take(self._state, message, given)
+        if self._state is None:
+            self._end()
         return reply
 
     def _accept_invitation(self, data: bytes) -> Message:
@@ -311,16 +280,10 @@ class ClientSession(Uncopyable):
         self._state, reply = state.advertise_keys()
         return reply
 
+    @property
+    def _transition(self) -> Transition | None:
+        return None if self._state is None else transition_of(self._state)
+
     def _end(self) -> None:
         self._state = None
         self._over = True
-
-
-def _restore(held: Advertised | Shared | Masked | Fixed | None, identity: Identity | None) -> ClientState | None:
-    if isinstance(held, Advertised):
-        return SharingKeys(held, identity)
-    if isinstance(held, Shared):
-        return MaskingInput(held, identity)
-    if isinstance(held, Masked):
-        return AwaitingSurvivors(held) if identity is None else CheckingConsistency(held, identity)
-    return Unmasking(held) if isinstance(held, Fixed) else None

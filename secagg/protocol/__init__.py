@@ -5,10 +5,11 @@ own state in snapshots of its own role.
 """
 
 from secagg.protocol.labels import label
-from secagg.protocol.messages import AbortCode, MaskedInput, Message, decode
+from secagg.protocol.messages import AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, derive_key, frame, session_context
+from secagg.protocol.wire import decode
 
 __all__ = [
     "NO_MODEL",

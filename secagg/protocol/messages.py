@@ -1,31 +1,22 @@
-"""The messages: one frozen type for each arrow of the protocol, and their strict decoding.
+"""The messages: one frozen type for each arrow of the protocol, with its lengths.
 
-`decode` takes any bytes from a peer and returns a message, or raises `MalformedMessageError` and
-nothing else. The header and the length limit, which follows from type and parameters, are checked
-before anything is parsed. Types carry no optional fields: a change is a new type or version.
+Types carry no optional fields: a change is a new type or version. `secagg.protocol.wire` reads and writes them.
 """
 
 import enum
-import struct
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final
 
 import msgspec
 
-from secagg.errors import SERVER, Culprit, InvalidInputError, InvalidParameterError, MalformedMessageError
+from secagg.errors import Culprit, MalformedMessageError
 from secagg.params import SessionParams, encoded_params_limit
 from secagg.primitives.agreement import KEY_BYTES
 from secagg.primitives.bitmap import bitmap_bytes, decode_bitmap
-from secagg.primitives.prg import Suite
 from secagg.primitives.shamir import SHARE_BYTES
 from secagg.primitives.signing import SIGNATURE_BYTES
-from secagg.protocol import labels
 from secagg.protocol.roster import entry_bytes
 from secagg.protocol.sealing import SEAL_OVERHEAD_BYTES
 from secagg.protocol.transcript import COMMITMENT_BYTES, CONTEXT_BYTES
-
-MAGIC: Final = b"SAGG"
-_HEADER: Final = struct.Struct("<4sBBB16s")
-HEADER_BYTES: Final = _HEADER.size
 
 SEALED_BYTES: Final = SEAL_OVERHEAD_BYTES + 2 * SHARE_BYTES
 """A sealed pair of shares: of the mask key and of the self-mask seed."""
@@ -33,11 +24,8 @@ SEALED_BYTES: Final = SEAL_OVERHEAD_BYTES + 2 * SHARE_BYTES
 SHARE_RECORD_BYTES: Final = SEALED_BYTES + 2 * COMMITMENT_BYTES
 """A sealed pair with the commitments to its two shares."""
 
-# MessagePack's own bytes: array and type tag, and up to 5 bytes before each of at most three fields.
-_ENVELOPE_BYTES: Final = 32
-
-INVITATION_BYTES: Final = HEADER_BYTES + encoded_params_limit() + _ENVELOPE_BYTES
-"""The longest invitation: known before there are any parameters."""
+ENVELOPE_BYTES: Final = 32
+"""MessagePack's own bytes: array and type tag, and up to 5 bytes before each of at most three fields."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -64,7 +52,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     @classmethod
     def limit(cls, params: SessionParams) -> int:
         """Returns the most bytes that a body of this type can have under these parameters."""
-        return cls._content_limit(params) + _ENVELOPE_BYTES
+        return cls._content_limit(params) + ENVELOPE_BYTES
 
     @classmethod
     def _content_limit(cls, params: SessionParams) -> int:
@@ -86,7 +74,7 @@ class Invitation(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class AdvertiseKeys(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
-    """Client to server, round 0: two public keys, and in the ACTIVE model a signature over them."""
+    """Client to server, stage 0: two public keys, and in the ACTIVE model a signature over them."""
 
     kind = 2
     seal_key: bytes
@@ -105,7 +93,7 @@ class AdvertiseKeys(Message, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class KeyRoster(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
-    """Server to client, round 0: the entries that this client sees, and how many clients the roster has."""
+    """Server to client, stage 0: the entries that this client sees, and how many clients the roster has."""
 
     kind = 3
     entries: bytes
@@ -123,7 +111,7 @@ class KeyRoster(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class ShareKeys(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
-    """Client to server, round 1: a record for each neighbour, and the commitment to its self-mask seed."""
+    """Client to server, stage 1: a record for each neighbour, and the commitment to its self-mask seed."""
 
     kind = 4
     table: bytes
@@ -141,7 +129,7 @@ class ShareKeys(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class ShareDelivery(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
-    """Server to client, round 1: who dealt (U2), as far as this client sees, and the records addressed to it."""
+    """Server to client, stage 1: who dealt (U2), as far as this client sees, and the records addressed to it."""
 
     kind = 5
     dealers: bytes
@@ -159,7 +147,7 @@ class ShareDelivery(Message, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class MaskedInput(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
-    """Client to server, round 2: the masked vector, packed, and the peers whose seal did not open."""
+    """Client to server, stage 2: the masked vector, packed, and the peers whose seal did not open."""
 
     kind = 6
     vector: memoryview
@@ -179,7 +167,7 @@ class MaskedInput(Message, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class SurvivorSet(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=7):
-    """Server to client, after round 2: U3, as a bitmap over the entries that this client sees, and its whole size."""
+    """Server to client, after stage 2: U3, as a bitmap over the entries that this client sees, and its whole size."""
 
     kind = 7
     survivors: bytes
@@ -196,7 +184,7 @@ class SurvivorSet(Message, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class ConsistencySignature(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=8):
-    """Client to server, round 3 (ACTIVE): the signature over the survivor set."""
+    """Client to server, stage 3 (ACTIVE): the signature over the survivor set."""
 
     kind = 8
     signature: bytes
@@ -210,7 +198,7 @@ class ConsistencySignature(Message, frozen=True, array_like=True, forbid_unknown
 
 
 class UnmaskingRequest(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
-    """Server to client, after round 3 (ACTIVE): who signed, and the signatures in roster order."""
+    """Server to client, after stage 3 (ACTIVE): who signed, and the signatures in roster order."""
 
     kind = 9
     signers: bytes
@@ -228,7 +216,7 @@ class UnmaskingRequest(Message, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class UnmaskingShares(Message, frozen=True, array_like=True, forbid_unknown_fields=True, tag=10):
-    """Client to server, round 4: for each peer one share, of the kind that the survivor set decides."""
+    """Client to server, stage 4: for each peer one share, of the kind that the survivor set decides."""
 
     kind = 10
     table: bytes
@@ -265,122 +253,6 @@ class Abort(Message, frozen=True, array_like=True, forbid_unknown_fields=True, t
     @classmethod
     def _content_limit(cls, params: SessionParams) -> int:
         return 0
-
-
-MessageType: TypeAlias = type[Message]
-
-_TYPES: Final[dict[int, MessageType]] = {
-    message.kind: message
-    for message in (
-        Invitation,
-        AdvertiseKeys,
-        KeyRoster,
-        ShareKeys,
-        ShareDelivery,
-        MaskedInput,
-        SurvivorSet,
-        ConsistencySignature,
-        UnmaskingRequest,
-        UnmaskingShares,
-        Abort,
-    )
-}
-_DECODERS: Final = {kind: msgspec.msgpack.Decoder(message) for kind, message in _TYPES.items()}
-_ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-def largest_message_bytes(params: SessionParams) -> int:
-    """Returns the most bytes that any message of a session can have, header included."""
-    return HEADER_BYTES + max(message_type.limit(params) for message_type in _TYPES.values())
-
-
-def encode(message: Message, suite: Suite, session_id: bytes) -> bytes:
-    """Returns header and body."""
-    buffer = bytearray(_HEADER.pack(MAGIC, labels.WIRE_VERSION, suite, message.kind, session_id))
-    _ENCODER.encode_into(message, buffer, HEADER_BYTES)
-    return bytes(buffer)
-
-
-def decode_invitation(data: bytes) -> tuple[SessionParams, bytes]:
-    """Returns the parameters and the session id that a server offers.
-
-    Raises:
-        MalformedMessageError: the bytes are no invitation of this version, or its parameters are invalid.
-    """
-    suite, message_type, session_id = _read_header(data, SERVER)
-    if message_type is not Invitation:
-        raise MalformedMessageError(SERVER, f"expected an Invitation, not {message_type.__name__}")
-    message = _decode_body(data, Invitation, INVITATION_BYTES - HEADER_BYTES, SERVER)
-    if not isinstance(message, Invitation):
-        raise MalformedMessageError(SERVER, "body and header disagree on the type")
-    try:
-        params = SessionParams.decode(message.params)
-    except InvalidParameterError as error:
-        raise MalformedMessageError(SERVER, f"invalid parameters: {error.parameter}") from None
-    if params.suite is not suite:
-        raise MalformedMessageError(SERVER, "header and parameters disagree on the suite")
-    return params, session_id
-
-
-def decode(data: bytes, culprit: Culprit, params: SessionParams, session_id: bytes) -> Message:
-    """Returns the message of one session that `data` holds.
-
-    Args:
-        data: immutable bytes; a vector in the message is a view of them.
-        culprit: who sent them.
-        params: the session's parameters, which set the length limit of each type.
-        session_id: the session's id.
-
-    Raises:
-        MalformedMessageError: for any other bytes, and never anything else.
-    """
-    suite, message_type, found_session = _read_header(data, culprit)
-    if suite is not params.suite or found_session != session_id:
-        raise MalformedMessageError(culprit, "the message belongs to another session or suite")
-    return _decode_body(data, message_type, message_type.limit(params), culprit)
-
-
-def immutable(data: bytes | bytearray | memoryview, limit: int, culprit: Culprit) -> bytes:
-    """Returns received data as bytes: unchanged, or copied where it could change underneath a view.
-
-    Args:
-        data: as received.
-        limit: the most bytes; a flood is refused before it is copied or hashed.
-        culprit: who sent it.
-
-    Raises:
-        InvalidInputError: `data` is nothing of the kind.
-        MalformedMessageError: it is longer than `limit`.
-    """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidInputError("data", f"it is {type(data).__name__}", "bytes, bytearray or memoryview")
-    if memoryview(data).nbytes > limit:
-        raise MalformedMessageError(culprit, f"more than the {limit} bytes that any message here can have")
-    return data if type(data) is bytes else bytes(data)
-
-
-def _read_header(data: bytes, culprit: Culprit) -> tuple[Suite, MessageType, bytes]:
-    if type(data) is not bytes:
-        raise MalformedMessageError(culprit, f"a message is bytes, not {type(data).__name__}")
-    if len(data) < HEADER_BYTES:
-        raise MalformedMessageError(culprit, "shorter than a header")
-    magic, version, suite, kind, session_id = _HEADER.unpack_from(data)
-    if magic != MAGIC or version != labels.WIRE_VERSION:
-        raise MalformedMessageError(culprit, f"no message of version {labels.WIRE_VERSION}")
-    if suite not in Suite.__members__.values() or kind not in _TYPES:
-        raise MalformedMessageError(culprit, "unknown suite or message type")
-    return Suite(suite), _TYPES[kind], session_id
-
-
-def _decode_body(data: bytes, message_type: MessageType, limit: int, culprit: Culprit) -> Message:
-    size = len(data) - HEADER_BYTES
-    if size > limit:
-        raise MalformedMessageError(culprit, f"{message_type.__name__}: {size} bytes, at most {limit} allowed")
-    try:
-        return _DECODERS[message_type.kind].decode(memoryview(data)[HEADER_BYTES:])
-    except msgspec.MsgspecError:
-        # The decoder's own text may quote content, so it goes no further.
-        raise MalformedMessageError(culprit, f"{message_type.__name__}: the body does not decode") from None
 
 
 def _bitmap_limit(params: SessionParams) -> int:

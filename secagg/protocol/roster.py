@@ -4,7 +4,7 @@ In a sparse graph under HONEST_BUT_CURIOUS a client sees its neighbours' entries
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from secagg.errors import ClientId
+from secagg.errors import AuthenticationError, ClientId, Culprit
 from secagg.params import SessionParams
-from secagg.primitives.agreement import KEY_BYTES
-from secagg.primitives.signing import SIGNATURE_BYTES
+from secagg.primitives.agreement import KEY_BYTES, check_public_key
+from secagg.primitives.signing import SIGNATURE_BYTES, verify
 from secagg.protocol import labels
-from secagg.protocol.transcript import hash_fields
+from secagg.protocol.transcript import advertisement_digest, hash_fields
 
 _ID_AND_INDEX: Final = struct.Struct("<QI")
 
@@ -103,3 +103,32 @@ def decode_roster(data: bytes, params: SessionParams) -> Roster:
         )
         ranks.append(rank)
     return Roster(entries, ranks)
+
+
+def check_advertisement(
+    params: SessionParams,
+    session_ctx: bytes,
+    entry: RosterEntry,
+    identities: Mapping[ClientId, bytes],
+    culprit: Culprit,
+) -> None:
+    """Checks one client's keys: canonical, not of low order, and in the ACTIVE model signed by its identity.
+
+    Args:
+        params: the session's parameters.
+        session_ctx: the context that the signature covers.
+        entry: the client's entry.
+        identities: the identity keys that the *checking* party trusts, never ones from the message.
+        culprit: who is named if a check fails.
+
+    Raises:
+        AuthenticationError: a key or the signature does not hold.
+    """
+    check_public_key(entry.seal_key, culprit)
+    check_public_key(entry.mask_key, culprit)
+    if params.active:
+        identity = identities.get(entry.client)
+        if identity is None:
+            raise AuthenticationError(culprit, f"no identity key is known for client {entry.client}")
+        digest = advertisement_digest(params.suite, session_ctx, entry.client, entry.seal_key, entry.mask_key)
+        verify(identity, digest, entry.signature, culprit, f"the keys of client {entry.client}")

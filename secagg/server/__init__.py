@@ -1,29 +1,31 @@
-"""The server: one collecting round for each arrow from the clients.
+"""The server: one stage for each arrow from the clients.
 
     CollectingKeys > CollectingShares > CollectingMaskedInputs > CollectingSignatures > CollectingUnmasking
 
-(HONEST_BUT_CURIOUS skips CollectingSignatures.) Each round takes messages in any order through
-`receive`; `close` ends it and returns the next round with what to send to whom. Every predicate on
+(HONEST_BUT_CURIOUS skips CollectingSignatures.) Each stage takes messages in any order through
+`receive`; `close` ends it and returns the next stage with what to send to whom. Every predicate on
 which a client would abort and which a peer can violate is checked here on receipt: the message
 is refused, its sender named, and the session goes on. The server keeps one running sum and no vector.
 """
 
 from typing import TypeAlias
 
-from secagg.server.collecting import DISPUTED, Fault, Outbound, Round
+from secagg.server.collecting import Collecting, Outbound
+from secagg.server.faults import DISPUTED, Fault
 from secagg.server.keys import CollectingKeys
 from secagg.server.masked_inputs import CollectingMaskedInputs
 from secagg.server.shares import CollectingShares
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking, Result
 
-AnyRound: TypeAlias = (
+AnyStage: TypeAlias = (
     CollectingKeys | CollectingShares | CollectingMaskedInputs | CollectingSignatures | CollectingUnmasking
 )
 
 __all__ = [
     "DISPUTED",
-    "AnyRound",
+    "AnyStage",
+    "Collecting",
     "CollectingKeys",
     "CollectingMaskedInputs",
     "CollectingShares",
@@ -32,5 +34,4 @@ __all__ = [
     "Fault",
     "Outbound",
     "Result",
-    "Round",
 ]

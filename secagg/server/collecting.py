@@ -1,14 +1,15 @@
-"""What the server's rounds have in common: collect one message of each client, then close.
+"""What the server's stages have in common: collect one message of each client, then close.
 
-The server refuses a message that breaks a rule (`receive` raises and the round goes on unchanged) and
-notes its sender's first fault. The caller owns the clock: it decides when a round is over.
+The server refuses a message that breaks a rule (`receive` raises and the stage goes on unchanged) and
+notes its sender's first fault. The caller owns the clock: it decides when a stage is over.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
-import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from secagg.errors import (
     ClientId,
@@ -20,30 +21,16 @@ from secagg.errors import (
 )
 from secagg.params import SessionParams
 from secagg.protocol.messages import Message
+from secagg.server.facts import Enrolled, members
+from secagg.server.faults import Fault
 from secagg.stages import Stage
 
 Expected = TypeVar("Expected", bound=Message)
 Facts = TypeVar("Facts")
 Item = TypeVar("Item")
 
-
-DISPUTED: Final = "DisputedShares"
-"""In place of an error's name where a client's peers say that what it dealt does not open, and may be lying."""
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A client's first fault: the stage, the error's name or DISPUTED, and a text that holds nothing secret."""
-
-    stage: Stage
-    error: str
-    detail: str
-
-
-def disputed(stage: Stage, reports: int, peers: int) -> Fault:
-    """Returns the note on a dealer whose shares are missing because peers say that they do not open."""
-    return Fault(
-        stage, DISPUTED, f"{reports} of {peers} peers report that what it dealt does not open: it lies, or they do"
-    )
+Counts: TypeAlias = npt.NDArray[np.intp]
+Present: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Outbound(Mapping[ClientId, Item], Generic[Item]):
@@ -68,14 +55,14 @@ class Outbound(Mapping[ClientId, Item], Generic[Item]):
         return len(self._receivers)
 
 
-class Round(ABC, Generic[Facts, Expected]):
-    """One collecting round.
+class Collecting(ABC, Generic[Facts, Expected]):
+    """One stage.
 
     Args:
-        facts: what was settled when the round began.
+        facts: what was settled when the stage began.
         params: the session's parameters.
         awaited: the clients that may answer.
-        faults: first faults by client, shared by all rounds of a session.
+        faults: first faults by client, shared by all stages of a session.
     """
 
     stage: ClassVar[Stage]
@@ -95,13 +82,18 @@ class Round(ABC, Generic[Facts, Expected]):
         return f"<{type(self).__name__}, {len(self._received)} of {len(self.awaited)} received>"
 
     @property
+    def roster_hash(self) -> bytes | None:
+        """The hash of who advertised which keys; None before the roster is fixed."""
+        return None
+
+    @property
     def received(self) -> frozenset[ClientId]:
         """The clients whose message was accepted."""
         return frozenset(self._received)
 
     @property
     def closed(self) -> bool:
-        """Whether the round is over."""
+        """Whether the stage is over."""
         return self._closed
 
     @property
@@ -113,10 +105,10 @@ class Round(ABC, Generic[Facts, Expected]):
         """Accepts one client's message.
 
         Raises:
-            UnexpectedMessageError: not this round's message, a second one, or not from a client of this
-                round. The first message stays accepted and nobody is named at fault for it.
+            UnexpectedMessageError: not this stage's message, a second one, or not from a client of this
+                stage. The first message stays accepted and nobody is named at fault for it.
             RemoteError: the message breaks a rule; its sender is noted in `faults`, nothing else changes.
-            StateSpentError: the round is over.
+            StateSpentError: the stage is over.
         """
         self._require_open()
         if not isinstance(message, self.expects):
@@ -143,7 +135,7 @@ class Round(ABC, Generic[Facts, Expected]):
             raise StateSpentError(type(self).__name__)
 
     def _require_closable(self) -> None:
-        """Passes where the round can end; `close` marks it closed once the next round stands.
+        """Passes where the stage can end; `close` marks it closed once the next stage stands.
 
         Raises:
             StateSpentError: it is over already.
@@ -168,3 +160,45 @@ class Round(ABC, Generic[Facts, Expected]):
 
     @abstractmethod
     def _shortage(self) -> TooFewClientsError | None: ...
+
+
+class CollectingFromRoster(Collecting[Facts, Expected]):
+    """A stage after the roster is fixed.
+
+    Args:
+        facts: what was settled when the stage began.
+        enrolled: the roster.
+        awaited: who may answer, a bitmap over the roster; None is everyone in it.
+        faults: first faults by client, shared by all stages of a session.
+    """
+
+    def __init__(self, facts: Facts, enrolled: Enrolled, awaited: bytes | None, faults: dict[ClientId, Fault]) -> None:
+        self._cohort = enrolled.cohort()
+        self._index = self._cohort.roster.index
+        size = len(self._index)
+        present = np.ones(size, np.bool_) if awaited is None else members(awaited, size)
+        super().__init__(facts, enrolled.invitees.params, frozenset(self._clients(present)), faults)
+        self._arrived = np.zeros(size, np.bool_)
+        self._neighbours = self._cohort.graph.table
+        """Everyone's neighbours by roster index, shape (size, k)."""
+        self._places = self._cohort.graph.places
+        """At which of a neighbour's k places one stands oneself, shape (size, k)."""
+
+    @property
+    def roster_hash(self) -> bytes | None:
+        """The hash of who advertised which keys."""
+        return self._cohort.roster_hash
+
+    def _roster_size(self) -> int:
+        return len(self._index)
+
+    def _clients(self, present: Present) -> tuple[ClientId, ...]:
+        return tuple(self._cohort.client(index) for index in np.flatnonzero(present).tolist())
+
+    def _smallest_neighbourhood(self, involved: Present, counts: Counts) -> TooFewClientsError | None:
+        """Returns the shortage where an involved client's neighbourhood counts fewer than t."""
+        counts = np.where(involved, counts, self._roster_size())
+        worst = int(counts.argmin())
+        if counts[worst] >= self.params.threshold:
+            return None
+        return self._too_few(self.params.threshold, int(counts[worst]), self._cohort.client(worst))

@@ -1,4 +1,4 @@
-"""What is settled when each server round begins: the content of a server's snapshot."""
+"""What is settled when each of the server's stages begins: the content of a server's snapshot."""
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from secagg.protocol.roster import decode_roster
 
 
 class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Before round 0: who is invited, and in the ACTIVE model whose identity key is which."""
+    """Before stage 0: who is invited, and in the ACTIVE model whose identity key is which."""
 
     params: SessionParams
     session_id: bytes
@@ -21,7 +21,7 @@ class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True
 
 
 class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """After round 0: the roster U1."""
+    """After stage 0: the roster U1."""
 
     invitees: Invitees
     entries: bytes
@@ -33,7 +33,7 @@ class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True
 
 
 class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """After round 1: who dealt (U2, a bitmap), and the commitments.
+    """After stage 1: who dealt (U2, a bitmap), and the commitments.
 
     `share_commitments` has shape (dealers, neighbours, kinds, 16), a dealer's neighbours ascending, and
     `seed_commitments` (dealers, 32); uint8.
@@ -47,7 +47,7 @@ class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class Summed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """After round 2: the survivors (U3, a bitmap), the masked sum, and whose seals did not open.
+    """After stage 2: the survivors (U3, a bitmap), the masked sum, and whose seals did not open.
 
     `unopened` has shape (holders, neighbours), bool. `masked_sum` has shape (vector_length,), words.
     """
@@ -59,7 +59,7 @@ class Summed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Before round 4: who may answer (U4 in the ACTIVE model, else U3; a bitmap)."""
+    """Before stage 4: who may answer (U4 in the ACTIVE model, else U3; a bitmap)."""
 
     summed: Summed
     answering: bytes

@@ -1,8 +1,7 @@
-"""Round 0 on the server: public keys, and the roster that they make."""
+"""Stage 0 on the server: public keys, and the roster that they make."""
 
 from collections.abc import Callable, Collection, Mapping
 
-from secagg.client.checks import check_advertisement
 from secagg.errors import (
     AuthenticationError,
     ClientId,
@@ -13,23 +12,21 @@ from secagg.errors import (
 from secagg.params import SessionParams
 from secagg.policy import check_client_id
 from secagg.primitives.signing import IDENTITY_BYTES
-from secagg.protocol.messages import (
-    AdvertiseKeys,
-    KeyRoster,
-)
-from secagg.protocol.roster import Roster, RosterEntry
+from secagg.protocol.messages import AdvertiseKeys, KeyRoster
+from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
 from secagg.protocol.transcript import (
     SESSION_ID_BYTES,
     session_context,
 )
-from secagg.server.collecting import Fault, Outbound, Round
+from secagg.server.collecting import Collecting, Outbound
 from secagg.server.facts import Enrolled, Invitees
+from secagg.server.faults import Fault
 from secagg.server.shares import CollectingShares
 from secagg.stages import Stage
 
 
-class CollectingKeys(Round[Invitees, AdvertiseKeys]):
-    """Round 0: public keys. The roster is whoever advertised sound keys in time.
+class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
+    """Stage 0: public keys. The roster is whoever advertised sound keys in time.
 
     Args:
         params: the session's parameters.
@@ -105,7 +102,7 @@ class CollectingKeys(Round[Invitees, AdvertiseKeys]):
         """Fixes the roster (U1) and sends to everyone in it what it sees of it.
 
         Raises:
-            TooFewClientsError: not enough keys yet; the round stays open.
+            TooFewClientsError: not enough keys yet; the stage stays open.
         """
         self._require_closable()
         roster = Roster([self._entries[client] for client in sorted(self._entries)])

@@ -1,4 +1,4 @@
-"""Round 2 on the server: one running sum of masked vectors, and no vector."""
+"""Stage 2 on the server: one running sum of masked vectors, and no vector."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,23 +15,20 @@ from secagg.primitives.bitmap import decode_bitmap, encode_bitmap
 from secagg.primitives.packing import add_packed, check_packed
 from secagg.primitives.prg import word_dtype
 from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
-from secagg.protocol.messages import (
-    MaskedInput,
-    SurvivorSet,
-)
+from secagg.protocol.messages import MaskedInput, SurvivorSet
 from secagg.protocol.transcript import (
     task_digest,
 )
-from secagg.server.cohort_round import CohortRound, Present
-from secagg.server.collecting import Fault, Outbound, disputed
+from secagg.server.collecting import CollectingFromRoster, Outbound, Present
 from secagg.server.facts import Dealt, Signed, Summed, members
+from secagg.server.faults import Fault, disputed
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
 
 
-class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
-    """Round 2: masked vectors, each checked whole, then added to the one running sum and forgotten."""
+class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
+    """Stage 2: masked vectors, each checked whole, then added to the one running sum and forgotten."""
 
     stage = Stage.MASKED_INPUT
     expects = MaskedInput
@@ -96,9 +93,9 @@ class CollectingMaskedInputs(CohortRound[Dealt, MaskedInput]):
 
         Raises:
             TooFewClientsError: not enough inputs yet, or not enough peers that could open what one client
-                dealt; that client is then noted in `faults`. The round stays open.
+                dealt; that client is then noted in `faults`. The stage stays open.
             InvalidShareError: more of one client's peers than can be corrupt report that what it dealt does
-                not open, and what is left is not enough. The round stays open.
+                not open, and what is left is not enough. The stage stays open.
         """
         self._require_open()
         if self._too_few_inputs() is None:

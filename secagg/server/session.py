@@ -1,4 +1,4 @@
-"""The server behind bytes in, bytes out: the rounds of `secagg.server` for callers that move bytes."""
+"""The server behind bytes in, bytes out: the stages of `secagg.server` for callers that move bytes."""
 
 import secrets
 import threading
@@ -17,21 +17,13 @@ from secagg.errors import (
 )
 from secagg.params import SessionParams
 from secagg.policy import check_client_id
-from secagg.protocol.messages import (
-    Abort,
-    AbortCode,
-    Invitation,
-    Message,
-    decode,
-    encode,
-    immutable,
-    largest_message_bytes,
-)
+from secagg.protocol.messages import Abort, AbortCode, Invitation, Message
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
+from secagg.protocol.wire import decode, encode, immutable, largest_message_bytes
 from secagg.server import (
-    AnyRound,
+    AnyStage,
     CollectingKeys,
     CollectingMaskedInputs,
     CollectingShares,
@@ -41,7 +33,6 @@ from secagg.server import (
     Outbound,
     Result,
 )
-from secagg.server.cohort_round import CohortRound
 from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
 from secagg.stages import Stage
 
@@ -61,7 +52,7 @@ class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ServerSession(Uncopyable):
     """One session on the server.
 
-    Send `invitation` to every client, feed `receive` what they answer, and call `close_round` when
+    Send `invitation` to every client, feed `receive` what they answer, and call `close_stage` when
     your deadline is over or everyone has answered; send what it returns, until it returns the `Result`.
     Calls from several threads take turns.
 
@@ -88,10 +79,10 @@ class ServerSession(Uncopyable):
         session_id = secrets.token_bytes(SESSION_ID_BYTES) if session_id is None else session_id
         self._begin(params, session_id, CollectingKeys(params, session_id, clients, identities), executor)
 
-    def _begin(self, params: SessionParams, session_id: bytes, current: AnyRound, executor: Executor | None) -> None:
+    def _begin(self, params: SessionParams, session_id: bytes, current: AnyStage, executor: Executor | None) -> None:
         self._params = params
         self._session_id = session_id
-        self._round = current
+        self._current = current
         self._executor = executor
         self._outbound: Mapping[ClientId, bytes] = {}
         self._touched = False
@@ -120,8 +111,8 @@ class ServerSession(Uncopyable):
 
     @property
     def roster_hash(self) -> bytes | None:
-        """The hash of who advertised which keys; None until the first round is closed."""
-        return self._round.roster_hash if isinstance(self._round, CohortRound) else None
+        """The hash of who advertised which keys; None until the first stage is closed."""
+        return self._current.roster_hash
 
     @property
     def invitation(self) -> bytes:
@@ -131,31 +122,31 @@ class ServerSession(Uncopyable):
     @property
     def stage(self) -> Stage:
         """The current stage."""
-        return self._round.stage
+        return self._current.stage
 
     @property
     def awaited(self) -> frozenset[ClientId]:
-        """The clients that may answer the current round."""
-        return self._round.awaited
+        """The clients that may answer the current stage."""
+        return self._current.awaited
 
     @property
     def received(self) -> frozenset[ClientId]:
-        """The clients whose answer to the current round was accepted."""
-        return self._round.received
+        """The clients whose answer to the current stage was accepted."""
+        return self._current.received
 
     @property
     def can_close(self) -> bool:
         """Whether enough clients have answered for the session to go on."""
-        return self._round.can_close
+        return self._current.can_close
 
     @property
     def faults(self) -> Mapping[ClientId, Fault]:
         """The clients that broke a rule so far, each with its first fault."""
-        return dict(self._round.faults)
+        return dict(self._current.faults)
 
     @property
     def outbound(self) -> Mapping[ClientId, bytes]:
-        """What the last `close_round` returned: send it again where it may have been lost."""
+        """What the last `close_stage` returned: send it again where it may have been lost."""
         return self._outbound
 
     def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
@@ -175,31 +166,31 @@ class ServerSession(Uncopyable):
             self._receive(sender, data)
 
     def _receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
-        if self._round.closed:
+        if self._current.closed:
             raise StateSpentError("the session")
         try:
             data = immutable(data, largest_message_bytes(self._params), sender)
             message = decode(data, sender, self._params, self._session_id)
         except MalformedMessageError as error:
-            self._round.note_fault(sender, error)
+            self._current.note_fault(sender, error)
             raise
         if isinstance(message, Abort):
-            if sender not in self._round.awaited:
+            if sender not in self._current.awaited:
                 raise UnexpectedMessageError(sender, "Abort", f"a client that is awaited at {self.stage}")
             self.aborted.setdefault(sender, message.code)
             return
-        self._round.receive(sender, message)
+        self._current.receive(sender, message)
         self._touched = True
 
-    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
-        """Ends the current round.
+    def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
+        """Ends the current stage.
 
         Args:
-            model_digest: 32-byte digest of what every client is given to work on; used when the round
+            model_digest: 32-byte digest of what every client is given to work on; used when the stage
                 share_keys closes, without effect at any other.
 
         Returns:
-            What to send to whom, or after the last round the result.
+            What to send to whom, or after the last stage the result.
 
         Raises:
             TooFewClientsError: it cannot close yet; the session is unchanged: wait on, or give up.
@@ -208,20 +199,24 @@ class ServerSession(Uncopyable):
             StateSpentError: the session is over.
         """
         with self._lock:
-            return self._close_round(model_digest)
+            return self._close_stage(model_digest)
 
-    def _close_round(self, model_digest: bytes) -> Mapping[ClientId, bytes] | Result:
-        current = self._round
+    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
+        """The former name of `close_stage`, kept for one version: a round is one of training, and holds all stages."""
+        return self.close_stage(model_digest)
+
+    def _close_stage(self, model_digest: bytes) -> Mapping[ClientId, bytes] | Result:
+        current = self._current
         outbound: Mapping[ClientId, Message]
         if isinstance(current, CollectingUnmasking):
             return current.close(self._executor)
         if isinstance(current, CollectingShares):
-            self._round, outbound = current.close(model_digest)
+            self._current, outbound = current.close(model_digest)
         else:
             if isinstance(current, CollectingMaskedInputs) and current.can_close:
                 # The sealed shares, the largest thing held for each pair: nobody needs them any more.
                 self._outbound = {}
-            self._round, outbound = current.close()
+            self._current, outbound = current.close()
         self._outbound = self._encoded(outbound)
         self._touched = False
         return self._outbound
@@ -234,24 +229,24 @@ class ServerSession(Uncopyable):
         return self._encode(Abort(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
-        """Returns a snapshot, encrypted if a 32-byte wrapping key is given. At round boundaries only.
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given. At stage boundaries only.
 
         Raises:
-            InvalidStateError: a message of the current round was accepted already.
+            InvalidStateError: a message of the current stage was accepted already.
             StateSpentError: the session is over.
         """
         with self._lock:
             return self._to_bytes(wrapping_key)
 
     def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
-        if self._round.closed:
+        if self._current.closed:
             raise StateSpentError("the session")
         if self._touched:
-            raise InvalidStateError("a server's snapshot is taken right after close_round, before any answer")
-        # Most rounds send everyone the same message: it is kept once.
+            raise InvalidStateError("a server's snapshot is taken right after close_stage, before any answer")
+        # Most stages send everyone the same message: it is kept once.
         places: dict[bytes, int] = {}
         outbound = {client: places.setdefault(message, len(places)) for client, message in self._outbound.items()}
-        facts, faults = self._round.facts, self._round.faults
+        facts, faults = self._current.facts, self._current.faults
         content = _Snapshot(self._params, self._session_id, facts, faults, tuple(places), outbound, self.aborted)
         return write_snapshot(SnapshotRole.SERVER, content, wrapping_key)
 
@@ -280,7 +275,7 @@ class ServerSession(Uncopyable):
         return Outbound(tuple(outbound), lambda client: self._encode(outbound[client]))
 
 
-def _restore(facts: _Facts, faults: dict[ClientId, Fault]) -> AnyRound:
+def _restore(facts: _Facts, faults: dict[ClientId, Fault]) -> AnyStage:
     if isinstance(facts, Invitees):
         return CollectingKeys._restore(facts, faults)
     if isinstance(facts, Enrolled):

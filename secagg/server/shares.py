@@ -1,4 +1,4 @@
-"""Round 1 on the server: sealed shares, each passed on to the one peer that can open it."""
+"""Stage 1 on the server: sealed shares, each passed on to the one peer that can open it."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -12,29 +12,24 @@ from secagg.errors import (
     TooFewClientsError,
 )
 from secagg.primitives.bitmap import encode_bitmap
-from secagg.protocol.messages import (
-    SEALED_BYTES,
-    SHARE_RECORD_BYTES,
-    ShareDelivery,
-    ShareKeys,
-)
+from secagg.protocol.messages import SEALED_BYTES, SHARE_RECORD_BYTES, ShareDelivery, ShareKeys
 from secagg.protocol.transcript import (
     COMMITMENT_BYTES,
     CONTEXT_BYTES,
     MODEL_DIGEST_BYTES,
     NO_MODEL,
 )
-from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import Fault, Outbound
+from secagg.server.collecting import CollectingFromRoster, Outbound
 from secagg.server.facts import Dealt, Enrolled
+from secagg.server.faults import Fault
 from secagg.server.masked_inputs import CollectingMaskedInputs
 from secagg.stages import Stage
 
 Present: TypeAlias = npt.NDArray[np.bool_]
 
 
-class CollectingShares(CohortRound[Enrolled, ShareKeys]):
-    """Round 1: sealed shares, and the commitments to them."""
+class CollectingShares(CollectingFromRoster[Enrolled, ShareKeys]):
+    """Stage 1: sealed shares, and the commitments to them."""
 
     stage = Stage.SHARE_KEYS
     expects = ShareKeys
@@ -76,8 +71,8 @@ class CollectingShares(CohortRound[Enrolled, ShareKeys]):
             model_digest: 32-byte digest of what every client is given to work on.
 
         Raises:
-            InvalidInputError: the digest is unusable; the round stays open.
-            TooFewClientsError: not enough shares yet; the round stays open.
+            InvalidInputError: the digest is unusable; the stage stays open.
+            TooFewClientsError: not enough shares yet; the stage stays open.
         """
         if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
             raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")

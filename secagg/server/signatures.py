@@ -1,4 +1,4 @@
-"""Round 3 on the server (ACTIVE): the survivors' signatures over the survivor set."""
+"""Stage 3 on the server (ACTIVE): the survivors' signatures over the survivor set."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,19 @@ from secagg.errors import (
 )
 from secagg.primitives.bitmap import encode_bitmap
 from secagg.primitives.signing import SIGNATURE_BYTES, verify
-from secagg.protocol.messages import (
-    ConsistencySignature,
-    UnmaskingRequest,
-)
+from secagg.protocol.messages import ConsistencySignature, UnmaskingRequest
 from secagg.protocol.transcript import (
     consistency_digest,
 )
-from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import Fault, Outbound
+from secagg.server.collecting import CollectingFromRoster, Outbound
 from secagg.server.facts import Signed, Summed, members
+from secagg.server.faults import Fault
 from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
 
 
-class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):
-    """Round 3 (ACTIVE): the survivors' signatures over the survivor set."""
+class CollectingSignatures(CollectingFromRoster[Summed, ConsistencySignature]):
+    """Stage 3 (ACTIVE): the survivors' signatures over the survivor set."""
 
     stage = Stage.CONSISTENCY
     expects = ConsistencySignature
@@ -61,7 +58,7 @@ class CollectingSignatures(CohortRound[Summed, ConsistencySignature]):
         """Asks everyone who signed (U4) for its shares.
 
         Raises:
-            TooFewClientsError: too few signatures yet, in all or from some neighbourhood; the round stays open.
+            TooFewClientsError: too few signatures yet, in all or from some neighbourhood; the stage stays open.
         """
         self._require_closable()
         signers = encode_bitmap(self._arrived)

@@ -1,4 +1,4 @@
-"""Round 4 on the server: shares, each checked on its own, and the sum."""
+"""Stage 4 on the server: shares, each checked on its own, and the sum."""
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -14,12 +14,10 @@ from secagg.errors import (
 )
 from secagg.primitives.shamir import LIMBS, SHARE_BYTES, decode_shares
 from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
-from secagg.protocol.messages import (
-    UnmaskingShares,
-)
-from secagg.server.cohort_round import CohortRound
-from secagg.server.collecting import Fault, disputed
+from secagg.protocol.messages import UnmaskingShares
+from secagg.server.collecting import CollectingFromRoster
 from secagg.server.facts import Signed, members
+from secagg.server.faults import Fault, disputed
 from secagg.server.rebuilding import rebuild_secrets, remove_masks
 from secagg.stages import Stage
 
@@ -40,8 +38,8 @@ class Result:
     culprits: Mapping[ClientId, Fault]
 
 
-class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
-    """Round 4: one share of each peer from every answering client; each is checked on its own."""
+class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
+    """Stage 4: one share of each peer from every answering client; each is checked on its own."""
 
     stage = Stage.UNMASK
     expects = UnmaskingShares
@@ -94,7 +92,7 @@ class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
             executor: runs the mask generation in tasks of some coordinates or masks each; None is serial.
 
         Raises:
-            TooFewClientsError: some secret has too few shares yet; the round stays open.
+            TooFewClientsError: some secret has too few shares yet; the stage stays open.
             InvalidShareError: a dealer shared badly: it is named, and the session has failed.
         """
         self._require_open()
@@ -114,7 +112,7 @@ class CollectingUnmasking(CohortRound[Signed, UnmaskingShares]):
         if errors:
             self._closed = True
             raise errors[0]
-        # A copy, so that a failing executor leaves the round as it was and the caller can close it again.
+        # A copy, so that a failing executor leaves the stage as it was and the caller can close it again.
         total = summed.masked_sum.copy()
         task_ctx = self._cohort.task_context(summed.dealt.model_digest, summed.dealt.dealers)
         remove_masks(self._cohort, secrets, self._survivors, task_ctx, total, executor)

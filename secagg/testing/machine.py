@@ -42,9 +42,8 @@ from secagg.protocol.messages import (
     SurvivorSet,
     UnmaskingRequest,
     UnmaskingShares,
-    decode,
-    encode,
 )
+from secagg.protocol.wire import decode, encode
 from secagg.server import Result
 from secagg.server.session import ServerSession
 from secagg.testing.strategies import answering, session_params, vectors
@@ -206,7 +205,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         for client in data.draw(st.permutations(sorted(self.alive)), "order of arrival"):
             self.answer(client, restart=client in restarted and stage != "advertise_keys")
         try:
-            closed = self.server.close_round(self.model_digest)
+            closed = self.server.close_stage(self.model_digest)
         except TooFewClientsError as error:
             if error.remaining >= error.needed:
                 raise

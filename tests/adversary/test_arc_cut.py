@@ -24,8 +24,9 @@ from secagg.primitives.packing import unpack
 from secagg.primitives.prg import Suite
 from secagg.primitives.signing import Identity
 from secagg.protocol.cohort import Cohort
-from secagg.protocol.messages import KeyRoster, MaskedInput, decode
+from secagg.protocol.messages import KeyRoster, MaskedInput
 from secagg.protocol.roster import decode_roster
+from secagg.protocol.wire import decode
 from secagg.server.rebuilding import rebuild_secrets
 from secagg.server.session import ServerSession
 
@@ -62,10 +63,10 @@ class Cut:
         self.survivors = np.ones(CLIENTS, np.bool_)
         self.survivors[self.dropped] = False
 
-    def passes(self, check: Callable[..., None], *arguments: object) -> bool:
+    def passes(self, check: Callable[..., None], seen: npt.NDArray[np.bool_], **facts: object) -> bool:
         """Whether an honest client goes on after one of its checks."""
         try:
-            check(*arguments)
+            check(seen, **facts)
         except InconsistentServerError:
             return False
         return True
@@ -77,14 +78,36 @@ class Cut:
         honest = np.setdiff1d(np.flatnonzero(self.survivors), self.corrupt).tolist()
         signers = self.survivors.copy()
         for index in honest:
-            seen = (self.survivors, total, index, self.graph.neighbours(index), everyone, everyone, CLIENTS)
-            signers[index] = self.passes(check_survivors, *seen, self.threshold, required)
+            signers[index] = self.passes(
+                check_survivors,
+                self.survivors,
+                total=total,
+                index=index,
+                neighbours=self.graph.neighbours(index),
+                dealers=everyone,
+                held=everyone,
+                roster_total=CLIENTS,
+                threshold=self.threshold,
+                required_survivors=required,
+            )
         answering = signers.copy()
         for index in np.setdiff1d(np.flatnonzero(signers), self.corrupt).tolist():
             involved = np.append(self.graph.neighbours(index), index)
             answering[index] = self.passes(
-                check_quorum, signers, self.survivors, involved, self.graph, self.threshold
-            ) and self.passes(check_majority, signers, self.survivors, index, required, required)
+                check_quorum,
+                signers,
+                survivors=self.survivors,
+                involved=involved,
+                graph=self.graph,
+                threshold=self.threshold,
+            ) and self.passes(
+                check_majority,
+                signers,
+                held=self.survivors,
+                index=index,
+                required_signatures=required,
+                required_survivors=required,
+            )
         return answering
 
     def shares(self, index: int, answering: npt.NDArray[np.bool_]) -> int:
@@ -159,7 +182,7 @@ def grind() -> tuple[Parties, Cohort]:
         clients, server, vectors = an_attack(corrupt_fraction=0.0)
         for client, session in clients.items():
             server.receive(client, session.receive(server.invitation))
-        outbound = server.close_round()
+        outbound = server.close_stage()
         message = decode(outbound[0], 0, SMALL, server.invitation[7:23])
         assert isinstance(message, KeyRoster)
         cohort = Cohort(SMALL, server.invitation[7:23], decode_roster(message.entries, SMALL))
@@ -178,21 +201,21 @@ def test_over_real_bytes_a_server_reads_the_sum_of_an_arc_from_clients_that_assu
 
     for client, session in clients.items():
         server.receive(client, session.receive(server.outbound[client]))
-    server.close_round()
+    server.close_stage()
     stolen = {traitor: KeyPair(clients[traitor]._state._peek().mask_private) for traitor in TRAITORS}
     inputs = {}
     for client, session in clients.items():
         inputs[client] = session.receive(server.outbound[client], vector=vectors[client])
         if client not in dropped:
             server.receive(client, inputs[client])
-    server.close_round()
+    server.close_stage()
     for _ in range(2):
         for client, session in clients.items():
             if client not in dropped:
                 server.receive(client, session.receive(server.outbound[client]))
         if server.stage == "consistency":
-            server.close_round()
-    last = server._round
+            server.close_stage()
+    last = server._current
     summed = last.facts.summed
     secrets, errors = rebuild_secrets(
         cohort, last._dealers, last._survivors, summed.dealt.seed_commitments, last._limbs, last._available

@@ -8,7 +8,7 @@ from secagg import ClientPolicy, ClientSession, Identity, ServerSession
 from secagg.errors import InvalidShareError, MalformedMessageError, TooFewClientsError
 from secagg.params import AdversaryModel, SessionParams
 from secagg.primitives.shamir import SHARE_BYTES
-from secagg.protocol.messages import decode, encode
+from secagg.protocol.wire import decode, encode
 from tests.kit.attack_scene import (
     ACTIVE,
     BELIEVED,
@@ -139,7 +139,7 @@ def test_corrupt_clients_within_what_a_policy_assumes_get_nobody_blamed():
     for _ in range(2):
         for client, session in clients.items():
             server.receive(client, session.receive(outbound[client]))
-        outbound = server.close_round()
+        outbound = server.close_stage()
     session_id = server.invitation[7:23]
     for client, session in clients.items():
         reply = session.receive(outbound[client], vector=np.zeros(1, np.uint8))
@@ -148,5 +148,5 @@ def test_corrupt_clients_within_what_a_policy_assumes_get_nobody_blamed():
             reply = encode(lie, params.suite, session_id)
         server.receive(client, reply)
     with pytest.raises(TooFewClientsError):
-        server.close_round()
+        server.close_stage()
     assert {client: fault.error for client, fault in server.faults.items()} == {7: "DisputedShares"}

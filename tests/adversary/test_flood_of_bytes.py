@@ -6,8 +6,8 @@ import pytest
 
 from secagg.errors import MalformedMessageError
 from secagg.params import AdversaryModel
-from secagg.protocol import messages
-from secagg.protocol.messages import HEADER_BYTES
+from secagg.protocol import wire
+from secagg.protocol.wire import HEADER_BYTES
 from tests.kit.attack_scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange
 
 
@@ -24,13 +24,13 @@ class Tripwire(dict):
 
 @pytest.fixture
 def tripwire(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(messages, "_DECODERS", Tripwire())
+    monkeypatch.setattr(wire, "_DECODERS", Tripwire())
     return monkeypatch
 
 
 def limit(scene: Scene, data: bytes) -> int:
     """The longest body of a message's type."""
-    return messages._TYPES[data[6]].limit(scene.params)
+    return wire._TYPES[data[6]].limit(scene.params)
 
 
 def flood(scene: Scene, data: bytes, extra: int) -> bytes:
@@ -57,7 +57,7 @@ def test_the_server_parses_no_message_above_its_limit(model: AdversaryModel, mon
     while True:
         replies = scene.answers()
         with monkeypatch.context() as patch:
-            patch.setattr(messages, "_DECODERS", Tripwire())
+            patch.setattr(wire, "_DECODERS", Tripwire())
             with pytest.raises(DecoderReachedError):
                 scene.server.receive(LIAR, flood(scene, replies[LIAR], 0))
             for sender in (LIAR, STRANGER):

@@ -155,7 +155,7 @@ def test_what_is_dealt_along_another_ring_opens_for_nobody_in_whose_place_it_lie
         seed = os.urandom(32)
         pairs = zip(holders, dealt_along(scene, seed), strict=True)
         reporters = [holder for holder, receiver in pairs if holder != receiver]
-    cohort = scene.server._round.facts.cohort()
+    cohort = scene.server._current.facts.cohort()
     cohort.graph = Graph(len(cohort.roster), NEIGHBOURS, seed, cohort.params.suite)
     seal = KeyPair(advertised.seal_private)
     table, _ = deal(cohort, cohort.roster.index[LIAR], seal, advertised.mask_private, rand)

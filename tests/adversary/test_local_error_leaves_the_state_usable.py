@@ -86,7 +86,7 @@ def test_a_bad_digest_leaves_the_servers_round_open(model: AdversaryModel):
     scene = Scene(model).until("share_keys")
     scene.upload(scene.answers())
     with pytest.raises(InvalidInputError):
-        scene.server.close_round(b"too short")
+        scene.server.close_stage(b"too short")
     assert scene.close() is None
     scene.assert_exact(scene.finish())
 

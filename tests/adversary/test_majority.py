@@ -14,7 +14,8 @@ from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.bitmap import encode_bitmap
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import UnmaskingRequest, decode, encode
+from secagg.protocol.messages import UnmaskingRequest
+from secagg.protocol.wire import decode, encode
 from secagg.server.session import ServerSession
 from tests.kit.attack_scene import ACTIVE, VICTIM, Scene, records, without
 
@@ -37,7 +38,7 @@ def everyone_signed() -> tuple[ServerSession, bytes, Identity]:
         for client, session in clients.items():
             vector = np.zeros(1, np.uint8) if session.wants_input else None
             server.receive(client, session.receive(outbound[client], vector=vector))
-        outbound = server.close_round()
+        outbound = server.close_stage()
     return server, clients[CLIENT].to_bytes(), keys[CLIENT]
 
 
@@ -61,7 +62,7 @@ def ask(everyone_signed, signers: Collection[int]) -> bytes | None:
 
 def involved(server: ServerSession) -> set[int]:
     """The client, its neighbours and theirs."""
-    graph = server._round._cohort.graph
+    graph = server._current._cohort.graph
     return {int(two) for one in (CLIENT, *graph.neighbours(CLIENT)) for two in graph.neighbours(int(one))}
 
 

@@ -16,7 +16,8 @@ from fl.private.messages import Offer, Step, encode_round_message
 from secagg.errors import MalformedMessageError, StateSpentError, UnexpectedMessageError
 from secagg.params import AdversaryModel
 from secagg.protocol.messages import Abort as AbortMessage
-from secagg.protocol.messages import AbortCode, encode
+from secagg.protocol.messages import AbortCode
+from secagg.protocol.wire import encode
 from tests.kit.ledger_scene import canonical
 from tests.kit.private_round_scene import ACTIVE, CURIOUS, VICTIM, Scene, both_models, chain, planned, record
 

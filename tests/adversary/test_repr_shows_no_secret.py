@@ -58,7 +58,9 @@ def test_no_session_state_or_message_shows_a_secret(model: AdversaryModel):
             secrets = [*scene.secrets(client), scene.identities[client].seed()]
             parts = [getattr(held, field) for field in held.__struct_fields__]
             structs = [part for part in parts if hasattr(part, "__struct_fields__")]
-            assert_hidden(secrets, session, session._state, held, snapshot, *structs, scene.server, scene.server._round)
+            assert_hidden(
+                secrets, session, session._state, held, snapshot, *structs, scene.server, scene.server._current
+            )
         replies = scene.answers()
         for reply in replies.values():
             message = scene.read(reply)
@@ -68,7 +70,7 @@ def test_no_session_state_or_message_shows_a_secret(model: AdversaryModel):
         if result is not None:
             break
     vector = [scene.vectors[VICTIM].tobytes()]
-    assert_hidden(vector, result, scene.server, scene.server._round)
+    assert_hidden(vector, result, scene.server, scene.server._current)
     assert str(result.sum.tolist()[0]) not in repr(result)
     assert_hidden([seed], scene.identities[VICTIM], scene.clients[VICTIM])
 

@@ -62,7 +62,7 @@ def test_old_keys_of_the_peers_give_a_roster_in_which_nothing_opens(model: Adver
     second.outbound = {**second.outbound, VICTIM: second.roster_message(mixed, VICTIM)}
     second.exchange()
     replies = second.answers()
-    cohort = second.clients[VICTIM]._state._peek().membership.cohort()
+    cohort = second.clients[VICTIM]._state._peek().membership.place().cohort
     peers = {cohort.client(place) for place in cohort.graph.neighbours(cohort.roster.index[VICTIM]).tolist()}
     assert second.read(replies[VICTIM]).unopened == second.bitmap(VICTIM, peers)
     if peers != set(second.neighbours(VICTIM)):

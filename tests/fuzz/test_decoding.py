@@ -22,7 +22,8 @@ from secagg import (
     StateSpentError,
     Suite,
 )
-from secagg.protocol.messages import HEADER_BYTES, Message, decode, decode_invitation
+from secagg.protocol.messages import Message
+from secagg.protocol.wire import HEADER_BYTES, decode, decode_invitation
 from tests.vectors.live import IDS, Live, make_params
 
 KINDS = range(1, 12)
@@ -402,7 +403,7 @@ def test_a_server_refuses_by_name_and_the_sum_is_as_exact_as_without(which: Kind
     for later in record.stages[record.stages.index(stage) :]:
         for client, genuine in record.up[later].items():
             server.receive(client, genuine)
-        closed = server.close_round(bytes(range(32)))
+        closed = server.close_stage(bytes(range(32)))
     assert closed.sum.tolist() == record.live.plain_sum(closed.survivors)
     assert closed.survivors == set(record.live.clients) - set(LEAVING.values())
     assert set(closed.culprits) <= {sender}

@@ -27,17 +27,10 @@ from secagg.primitives.bitmap import encode_bitmap
 from secagg.primitives.shamir import SHARE_BYTES
 from secagg.primitives.signing import Identity
 from secagg.protocol.cohort import Cohort
-from secagg.protocol.messages import (
-    SHARE_RECORD_BYTES,
-    Invitation,
-    Message,
-    SurvivorSet,
-    decode,
-    decode_invitation,
-    encode,
-)
+from secagg.protocol.messages import SHARE_RECORD_BYTES, Invitation, Message, SurvivorSet
 from secagg.protocol.roster import Roster, RosterEntry, decode_roster
 from secagg.protocol.transcript import SESSION_ID_BYTES, advertisement_digest, session_context
+from secagg.protocol.wire import decode, decode_invitation, encode
 from secagg.server import Result
 from secagg.server.session import ServerSession
 
@@ -193,7 +186,7 @@ class Scene:
 
     def close(self) -> Result | None:
         """Ends the server's round."""
-        closed = self.server.close_round(OUR_MODEL)
+        closed = self.server.close_stage(OUR_MODEL)
         if isinstance(closed, Result):
             return closed
         self.outbound = dict(closed)
@@ -237,7 +230,7 @@ class Scene:
 
     def public(self) -> Cohort:
         """Returns the public facts as the server knows them."""
-        return self.server._round._cohort  # type: ignore[union-attr]
+        return self.server._current._cohort  # type: ignore[union-attr]
 
     def neighbours(self, client: ClientId) -> list[ClientId]:
         """Returns a client's neighbours, ascending."""

@@ -31,9 +31,10 @@ from fl.private.vector import PrivateSum
 from secagg.errors import SERVER, ClientId, StateSpentError, TooFewClientsError
 from secagg.params import AdversaryModel, SessionParams
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import Invitation, Message, decode_invitation
-from secagg.protocol.messages import decode as decode_message
-from secagg.protocol.messages import encode as encode_message
+from secagg.protocol.messages import Invitation, Message
+from secagg.protocol.wire import decode as decode_message
+from secagg.protocol.wire import decode_invitation
+from secagg.protocol.wire import encode as encode_message
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 both_models = pytest.mark.parametrize("adversary", [CURIOUS, ACTIVE], ids=lambda model: model.name.lower())

@@ -30,7 +30,8 @@ from secagg import (
     simulate,
 )
 from secagg.primitives.packing import word_dtype
-from secagg.protocol.messages import SurvivorSet, encode, largest_message_bytes
+from secagg.protocol.messages import SurvivorSet
+from secagg.protocol.wire import encode, largest_message_bytes
 from tests.vectors.live import IDS, MODEL, Live, make_params
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
@@ -81,7 +82,7 @@ def test_a_model_digest_is_no_part_of_the_sum(adversary: AdversaryModel):
     other = Live(make_params(adversary))
     while other.server.stage != "masked_input":
         other.collect()
-        other.outbound = other.server.close_round()
+        other.outbound = other.server.close_stage()
     with pytest.raises(RemoteError, match="another model digest"):
         other.server.receive(
             A, other.clients[A].receive(other.outbound[A], vector=other.vectors[A], model_digest=MODEL)
@@ -382,7 +383,7 @@ def test_clients_that_arrive_on_several_threads_lose_no_word_of_the_sum():
         replies = {c: clients[c].receive(message, vector=vectors[c]) for c, message in outbound.items()}
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(server.receive, replies, replies.values()))
-        outbound = server.close_round()
+        outbound = server.close_stage()
     assert (outbound.sum == 36).all()
 
 
@@ -450,7 +451,7 @@ def test_a_wrong_model_digest_leaves_the_round_open():
     live.collect()
     for digest in (b"", bytes(31), None, bytearray(32)):
         with pytest.raises(InvalidInputError, match="model_digest"):
-            live.server.close_round(digest)
+            live.server.close_stage(digest)
     live.close()
     live.check(live.run())
 
@@ -461,7 +462,7 @@ def test_after_the_result_nothing_is_taken(adversary: AdversaryModel):
     last = {}
     live.run(between=lambda: last.update(live.outbound))
     with pytest.raises(StateSpentError):
-        live.server.close_round()
+        live.server.close_stage()
     with pytest.raises(StateSpentError):
         live.server.receive(A, live.clients[A].receive(last[A]))
 

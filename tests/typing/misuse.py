@@ -154,8 +154,8 @@ def sessions(params: SessionParams, policy: ClientPolicy, server: ServerSession,
     client.receive(b"SAGG", np.zeros(3, np.uint8))  # expect: call-arg
     server.receive(b"SAGG", 5)  # expect: arg-type
     server.receive(1, client.receive(server.invitation))  # expect: arg-type
-    server.close_round().sum  # expect: union-attr
-    total: bytes = server.close_round()  # expect: assignment
+    server.close_stage().sum  # expect: union-attr
+    total: bytes = server.close_stage()  # expect: assignment
     ServerSession.from_bytes(client)  # expect: arg-type
     client.to_bytes("password")  # expect: arg-type
     simulate({1: [1, 2, 3]}, params)  # expect: dict-item

@@ -72,7 +72,7 @@ def bytes_in_bytes_out(policy: ClientPolicy, vector: npt.NDArray[np.int64]) -> b
         server.receive(1, memoryview(reply))
     snapshot: bytes = client.to_bytes(bytes(32))
     client = ClientSession.from_bytes(snapshot, wrapping_key=bytes(32))
-    closed = server.close_round()
+    closed = server.close_stage()
     if isinstance(closed, Result):
         survivors: frozenset[int] = closed.survivors
         return bytes(len(survivors))

@@ -20,16 +20,8 @@ from secagg.client.states import (
 )
 from secagg.errors import SERVER
 from secagg.primitives.packing import word_dtype
-from secagg.protocol.messages import (
-    KeyRoster,
-    Message,
-    ShareDelivery,
-    SurvivorSet,
-    UnmaskingRequest,
-    decode,
-    decode_invitation,
-    encode,
-)
+from secagg.protocol.messages import KeyRoster, Message, ShareDelivery, SurvivorSet, UnmaskingRequest
+from secagg.protocol.wire import decode, decode_invitation, encode
 from tests.vectors.forms import DOWN, STAGES, UP, Key
 
 ClientInput = tuple[bytes, Sequence[int], bytes, bytes]
@@ -136,7 +128,7 @@ def run_session(
             else:
                 reply = people[client].answer(data)
             server.receive(client, carry(stage, UP, client, reply))
-        closed = server.close_round(model_digest)
+        closed = server.close_stage(model_digest)
         if isinstance(closed, Result):
             return Run(messages, closed.sum.tolist(), sorted(closed.survivors))
         outbound = closed

@@ -10,8 +10,9 @@ import numpy as np
 from secagg.errors import SERVER
 from secagg.primitives.bitmap import encode_bitmap
 from secagg.protocol.cohort import Cohort
-from secagg.protocol.messages import SHARE_RECORD_BYTES, decode, encode
+from secagg.protocol.messages import SHARE_RECORD_BYTES
 from secagg.protocol.roster import Roster, decode_roster
+from secagg.protocol.wire import decode, encode
 from tests.vectors import drive
 from tests.vectors.forms import DOWN, UP, Json, session_arguments, u64
 

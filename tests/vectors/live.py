@@ -81,7 +81,7 @@ class Live:
                 self.server.receive(client, reply)
 
     def close(self) -> None:
-        closed = self.server.close_round(MODEL)
+        closed = self.server.close_stage(MODEL)
         if isinstance(closed, Result):
             self.result = closed
         else:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from secagg.protocol.messages import decode, decode_invitation
+from secagg.protocol.wire import decode, decode_invitation
 from tests.vectors import by_package, by_reference, make
 from tests.vectors.forms import Json, Refused, words
 

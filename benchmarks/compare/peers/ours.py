@@ -85,7 +85,7 @@ class _Session:
             self.sent.append({client: reply for client, reply in replies.items() if reply is not None})
             for client, reply in self.sent[-1].items():
                 server.receive(client, reply)
-            closed = server.close_round()
+            closed = server.close_stage()
             if isinstance(closed, Result):
                 return
             outbound = closed
@@ -112,7 +112,7 @@ class _Session:
         for replies in self.sent:
             for client, reply in replies.items():
                 server.receive(client, reply)
-            closed = server.close_round()
+            closed = server.close_stage()
         assert isinstance(closed, Result)
         return closed
 

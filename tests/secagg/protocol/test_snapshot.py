@@ -150,7 +150,7 @@ def test_a_server_snapshot_is_taken_at_round_boundaries_only(adversary: Adversar
         live.server.to_bytes()
         first = live.outbound[A]
         live.server.receive(A, live.answer(A, first))
-        with pytest.raises(InvalidStateError, match="right after close_round"):
+        with pytest.raises(InvalidStateError, match="right after close_stage"):
             live.server.to_bytes()
         live.outbound = {client: message for client, message in live.outbound.items() if client != A}
 

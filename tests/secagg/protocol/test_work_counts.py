@@ -69,8 +69,8 @@ def test_agreements_and_derivations_are_those_of_the_protocol(
             work.clear()
             server.receive(client, reply)
             assert not work, "no key work of the server's falls on a client's message"
-        graph = None if stage == "advertise_keys" else server._round._cohort.graph
-        closed = server.close_round()
+        graph = None if stage == "advertise_keys" else server._current._cohort.graph
+        closed = server.close_stage()
         if isinstance(closed, Result):
             break
         assert not work, "nor on the close of a round but the last"

@@ -31,19 +31,19 @@ def enrolled(security_bits: int) -> tuple[ServerSession, dict[int, ClientSession
     server = ServerSession(PARAMS, clients)
     for client, session in clients.items():
         server.receive(client, session.receive(server.invitation))
-    server.close_round()
+    server.close_stage()
     return server, clients
 
 
 def test_an_island_between_those_who_vanish_is_pruned_and_the_others_get_their_sum():
     server, clients = enrolled(security_bits=4)
-    ring = server._round._cohort.graph._ring.tolist()
+    ring = server._current._cohort.graph._ring.tolist()
     silent, island = {*ring[1:4], *ring[6:9]}, set(ring[4:6])
     for client, message in dict(server.outbound).items():
         reply = clients[client].receive(message)
         if client not in silent:
             server.receive(client, reply)
-    delivered = server.close_round()
+    delivered = server.close_stage()
     # Everyone on the island has one neighbour left, and three are needed; everyone beyond has three and more.
     assert set(delivered) == set(clients) - silent - island
     assert not set(delivered) & island
@@ -54,7 +54,7 @@ def test_an_island_between_those_who_vanish_is_pruned_and_the_others_get_their_s
         for client, message in outbound.items():
             vector = vectors[client] if clients[client].wants_input else None
             server.receive(client, clients[client].receive(message, vector=vector))
-        outbound = server.close_round()
+        outbound = server.close_stage()
     assert outbound.survivors == set(delivered)
     assert outbound.sum.tolist() == [sum(delivered)] * 4
 

@@ -28,7 +28,7 @@ from fl.app.run.plan import plan_run
 from fl.arrays.schema import ArraySchema
 from secagg.errors import ClientId
 from secagg.protocol.messages import AdvertiseKeys
-from secagg.protocol.messages import decode as decode_message
+from secagg.protocol.wire import decode as decode_message
 from secagg.server.session import ServerSession
 from tests.kit.run_scene import MODES, both_modes, content, place, run, write
 

@@ -1,0 +1,104 @@
+"""Stage 2 on the client: opens what was delivered, masks the vector."""
+
+from concurrent.futures import Executor
+
+import numpy as np
+import numpy.typing as npt
+
+from secagg.client.awaiting_survivors import AwaitingSurvivors
+from secagg.client.checking_consistency import CheckingConsistency
+from secagg.client.checks import check_dealers
+from secagg.client.held import Masked, Shared
+from secagg.client.state import ClientState, Vector
+from secagg.errors import SERVER, InvalidInputError, MalformedMessageError
+from secagg.params import SessionParams
+from secagg.primitives.agreement import KeyPair
+from secagg.primitives.bitmap import encode_bitmap
+from secagg.primitives.masking import apply_masks, reduce_to_modulus
+from secagg.primitives.packing import pack
+from secagg.primitives.prg import word_dtype
+from secagg.protocol.dealing import count_records, open_delivery
+from secagg.protocol.messages import SHARE_RECORD_BYTES, MaskedInput, ShareDelivery
+from secagg.protocol.transcript import MODEL_DIGEST_BYTES, NO_MODEL, task_digest
+
+
+class MaskingInput(ClientState[Shared]):
+    """Stage 2: opens what was delivered, masks the vector."""
+
+    __slots__ = ()
+
+    def mask_input(
+        self,
+        shares: ShareDelivery,
+        vector: Vector,
+        model_digest: bytes = NO_MODEL,
+        *,
+        executor: Executor | None = None,
+    ) -> tuple[CheckingConsistency | AwaitingSurvivors, MaskedInput]:
+        """Masks the vector; the sum of all survivors' vectors is what the server learns.
+
+        Args:
+            shares: what the server delivered.
+            vector: integers in [0, 2**modulus_bits), shape (vector_length,); not changed.
+            model_digest: 32-byte digest of what this client was given to work on, as received.
+            executor: runs the mask generation in shards; a thread pool on a client. None is serial.
+
+        Raises:
+            InvalidInputError: vector or digest are unusable; nothing was masked, the state stays usable.
+            MalformedMessageError: wrong lengths; the state stays usable.
+            InconsistentServerError: the delivery contradicts the graph or the threshold; final.
+        """
+        membership = self._peek().membership
+        params = membership.params
+        words = _words(vector, params)
+        if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
+            raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")
+        place = membership.place()
+        cohort, index = place.cohort, place.index
+        shares.require_lengths(SERVER, params, place.size)
+        dealers = place.members(shares.dealers)
+        records = count_records(cohort, index, dealers)
+        if len(shares.table) != records * SHARE_RECORD_BYTES:
+            raise MalformedMessageError(SERVER, f"ShareDelivery: table is not the {records} records of the dealers")
+        shared = self._spend()
+
+        # Bonawitz et al. 2017, figure 4, round 2, user: infer U2 from the ciphertexts; abort if they are fewer than t.
+        # They are opened here and not in round 4, so that a seal that does not open is reported in time.
+        check_dealers(dealers, index, place.neighbours, params.threshold)
+        held, pairs = open_delivery(cohort, index, dealers, shared.opening_keys, shares.table)
+
+        # Ibid.: y_u = x_u + PRG(b_u) + the sum over v in U2 of +-PRG(s_uv), modulo R. Bell et al. 2020: over N(u) only.
+        task_ctx = cohort.task_context(model_digest, shares.dealers)
+        key = KeyPair(shared.mask_private)
+        add = [cohort.self_mask(index, shared.self_mask_seed, task_ctx)]
+        subtract: list[bytes] = []
+        peers = place.neighbours[dealers[place.neighbours]]
+        for peer in peers.tolist():
+            (add if index < peer else subtract).append(cohort.pairwise_mask(index, key, peer, task_ctx))
+        apply_masks(words, add, subtract, params.suite, executor)
+        reduce_to_modulus(words, params.modulus_bits)
+
+        unopened = np.zeros(place.size, np.bool_)
+        unopened[peers] = ~held[peers]
+        message = MaskedInput(
+            memoryview(pack(words, params.modulus_bits)), encode_bitmap(unopened), task_digest(params.suite, task_ctx)
+        )
+        masked = Masked(membership, task_ctx, shares.dealers, encode_bitmap(held), pairs)
+        if params.active:
+            return CheckingConsistency(masked, self._identity), message
+        return AwaitingSurvivors(masked), message
+
+
+def _words(vector: Vector, params: SessionParams) -> npt.NDArray[np.unsignedinteger]:
+    """Returns a fresh array of words to mask in place."""
+    bits = params.modulus_bits
+    if not isinstance(vector, np.ndarray) or vector.dtype.kind not in "iu":
+        found = vector.dtype if isinstance(vector, np.ndarray) else type(vector).__name__
+        raise InvalidInputError("vector", f"it is {found}", "a numpy array of an integer dtype")
+    if isinstance(vector, np.ma.MaskedArray):
+        raise InvalidInputError("vector", "some of its entries are masked", "a plain array without missing entries")
+    if vector.shape != (params.vector_length,):
+        raise InvalidInputError("vector", f"its shape is {vector.shape}", f"of shape ({params.vector_length},)")
+    if vector.size and (int(vector.min()) < 0 or int(vector.max()) >> bits):
+        raise InvalidInputError("vector", "an entry is out of range", f"integers in [0, 2**{bits})")
+    return np.array(vector, word_dtype(bits), order="C", subok=False)
