@@ -1,5 +1,6 @@
 """Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
 
+from secagg.checks import check_client_id
 from secagg.client.session import ClientSession
 from secagg.errors import (
     SERVER,
@@ -23,7 +24,7 @@ from secagg.errors import (
 )
 from secagg.graph import Bound, Certificate, certify, choose
 from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold
-from secagg.policy import ClientPolicy, check_client_id
+from secagg.policy import ClientPolicy
 from secagg.primitives.prg import Suite
 from secagg.primitives.signing import Identity
 from secagg.protocol.messages import AbortCode

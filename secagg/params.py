@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from secagg.checks import check_integer
 from secagg.errors import InvalidParameterError
 from secagg.primitives.prg import Suite
 from secagg.stages import Stage
@@ -21,15 +22,6 @@ MAX_COHORT_SIZE: Final = 2**20
 MAX_VECTOR_LENGTH: Final = 2**32
 MAX_APPLICATION_BYTES: Final = 1024
 
-_INTEGERS: Final = (
-    "cohort_size",
-    "threshold",
-    "vector_length",
-    "modulus_bits",
-    "neighbours",
-    "min_survivors",
-    "round_number",
-)
 _FIXED = struct.Struct("<BBIIIIQBQH")
 
 
@@ -88,34 +80,34 @@ class SessionParams:
     application: bytes = b""
 
     def __post_init__(self) -> None:
-        for name in _INTEGERS:
-            if isinstance(value := getattr(self, name), np.integer):
-                object.__setattr__(self, name, int(value))
         _check_enum("adversary", self.adversary, AdversaryModel)
         _check_enum("suite", self.suite, Suite)
-        check_integer("cohort_size", self.cohort_size, _smallest_cohort(self.adversary), MAX_COHORT_SIZE)
+        self._check_integer("cohort_size", _smallest_cohort(self.adversary), MAX_COHORT_SIZE)
         self._check_graph()
-        check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
-        check_integer("modulus_bits", self.modulus_bits, 1, 64)
-        check_integer("min_survivors", self.min_survivors, 0, self.cohort_size)
-        check_integer("round_number", self.round_number, 0, 2**64 - 1)
+        self._check_integer("vector_length", 0, MAX_VECTOR_LENGTH)
+        self._check_integer("modulus_bits", 1, 64)
+        self._check_integer("min_survivors", 0, self.cohort_size)
+        self._check_integer("round_number", 0, 2**64 - 1)
         if type(self.application) is not bytes or len(self.application) > MAX_APPLICATION_BYTES:
             raise InvalidParameterError(
                 "application", type(self.application).__name__, f"bytes, at most {MAX_APPLICATION_BYTES} of them"
             )
         object.__setattr__(self, "min_survivors", max(self.min_survivors, self._fewest_survivors))
 
+    def _check_integer(self, name: str, low: int, high: int) -> None:
+        object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
+
     def _check_graph(self) -> None:
         everyone_else = self.cohort_size - 1
-        if type(self.neighbours) is int and self.neighbours == 0:
+        if type(self.neighbours) is not bool and isinstance(self.neighbours, int | np.integer) and self.neighbours == 0:
             object.__setattr__(self, "neighbours", everyone_else)
-        check_integer("neighbours", self.neighbours, min(2, everyone_else), everyone_else)
+        self._check_integer("neighbours", min(2, everyone_else), everyone_else)
         if self.sparse and self.neighbours % 2:
             raise InvalidParameterError("neighbours", self.neighbours, f"even, or exactly {everyone_else}")
         # More than half, so that two disjoint groups of peers can never both reach the threshold. A server that
         # does not lie asks one group only: there a client's certificate may allow less.
         lowest = 1 if self.sparse and not self.active else self.neighbours // 2 + 1
-        check_integer("threshold", self.threshold, lowest, self.neighbours)
+        self._check_integer("threshold", lowest, self.neighbours)
 
     @classmethod
     def for_cohort(
@@ -131,8 +123,7 @@ class SessionParams:
         application: bytes = b"",
     ) -> "SessionParams":
         """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
-        cohort_size = int(cohort_size) if isinstance(cohort_size, np.integer) else cohort_size
-        check_integer("cohort_size", cohort_size, _smallest_cohort(adversary), MAX_COHORT_SIZE)
+        cohort_size = check_integer("cohort_size", cohort_size, _smallest_cohort(adversary), MAX_COHORT_SIZE)
         return cls(
             cohort_size=cohort_size,
             threshold=default_threshold(cohort_size),
@@ -252,16 +243,6 @@ def encoded_params_limit() -> int:
 
 def _smallest_cohort(adversary: AdversaryModel) -> int:
     return 4 if adversary is AdversaryModel.ACTIVE else 3
-
-
-def check_integer(parameter: str, value: object, low: int, high: int) -> None:
-    """Refuses what is no Python int (a bool is none) from `low` to `high`.
-
-    Raises:
-        InvalidParameterError: with what was offered.
-    """
-    if type(value) is not int or not low <= value <= high:
-        raise InvalidParameterError(parameter, value, f"a Python int from {low} to {high}")
 
 
 def _check_enum(parameter: str, value: object, allowed: type[enum.IntEnum]) -> None:

@@ -4,28 +4,19 @@ There is no negotiation: an offer outside the policy is refused with the rule, t
 would have been accepted. The server never learns the policy except by that refusal.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
+from secagg.checks import check_client_id, check_fraction, check_integer
 from secagg.errors import ClientId, InvalidParameterError, PolicyViolationError
-from secagg.graph.choosing import Certificate, certify
-from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams, check_integer
+from secagg.graph.choosing import Assumptions, Certificate
+from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams
 from secagg.primitives.prg import Suite
 
-MAX_CLIENT_ID: Final = 2**64 - 1
-
-
-def check_client_id(parameter: str, client: object) -> None:
-    """Refuses what is no client id.
-
-    Raises:
-        InvalidParameterError: it is no Python int from 0 to 2**64 - 1.
-    """
-    if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
-        raise InvalidParameterError(parameter, client, "a Python int from 0 to 2**64 - 1")
+_OPTIONAL: Final = frozenset({"grinding_bits", "vector_length", "modulus_bits", "round_number"})
+"""Where None stands for a default, or for any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,32 +75,35 @@ class ClientPolicy:
             raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
         if not self.suites or not all(isinstance(suite, Suite) for suite in self.suites):
             raise InvalidParameterError("suites", self.suites, "a non-empty set of Suite")
-        self._check_fraction("corrupt_fraction", Fraction(1, 2))
-        self._check_fraction("dropout_fraction", Fraction(1))
-        check_integer("security_bits", self.security_bits, 1, 256)
-        check_integer("correctness_bits", self.correctness_bits, 1, 256)
-        if self.grinding_bits is not None:
-            check_integer("grinding_bits", self.grinding_bits, 0, 256)
-        check_integer("max_cohort", self.max_cohort, 3, MAX_COHORT_SIZE)
+        # In Python's own types, which snapshots can hold, whatever kind of number was given.
+        for name, below in (("corrupt_fraction", Fraction(1, 2)), ("dropout_fraction", Fraction(1))):
+            object.__setattr__(self, name, check_fraction(name, getattr(self, name), below=below))
+        for name, low, high in (
+            ("security_bits", 1, 256),
+            ("correctness_bits", 1, 256),
+            ("grinding_bits", 0, 256),
+            ("max_cohort", 3, MAX_COHORT_SIZE),
+            ("min_cohort", 3, MAX_COHORT_SIZE),
+            ("min_survivors", 0, MAX_COHORT_SIZE),
+            ("max_message_bytes", 1, 2**63 - 1),
+            ("vector_length", 0, MAX_VECTOR_LENGTH),
+            ("modulus_bits", 1, 64),
+            ("round_number", 0, 2**64 - 1),
+        ):
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, check_integer(name, value, low, high))
         check_integer("min_cohort", self.min_cohort, 3, self.max_cohort)
         check_integer("min_survivors", self.min_survivors, 0, self.max_cohort)
-        check_integer("max_message_bytes", self.max_message_bytes, 1, 2**63 - 1)
         if type(self.small_consortium) is not bool:
             raise InvalidParameterError("small_consortium", self.small_consortium, "True or False")
-        if self.vector_length is not None:
-            check_integer("vector_length", self.vector_length, 0, MAX_VECTOR_LENGTH)
-        if self.modulus_bits is not None:
-            check_integer("modulus_bits", self.modulus_bits, 1, 64)
-        if self.round_number is not None:
-            check_integer("round_number", self.round_number, 0, 2**64 - 1)
         if self.application is not None and type(self.application) is not bytes:
             raise InvalidParameterError("application", type(self.application).__name__, "bytes or None")
         self._check_identities()
 
     def assumed_corrupt(self, cohort_size: int) -> int:
         """Returns A = ceil(corrupt_fraction * cohort_size), in exact arithmetic."""
-        # The decimal that the user wrote, not the binary fraction nearest to it: 0.1 of 30 is 3, not 4.
-        return math.ceil(Fraction(str(self.corrupt_fraction)) * cohort_size)
+        return self._assumptions.corrupt_clients(cohort_size)
 
     def required_survivors(self, params: SessionParams, roster_size: int | None = None) -> int:
         """Returns the fewest survivors of a sum that this client helps to release.
@@ -118,9 +112,8 @@ class ClientPolicy:
             params: what the server offers.
             roster_size: the clients that advertised keys; None is all of the cohort.
         """
-        floor = self.assumed_corrupt(params.cohort_size) + (2 if self.small_consortium else 3)
-        proved = self._proved_survivors(params, params.cohort_size if roster_size is None else roster_size)
-        return max(floor, self.min_survivors, params.min_survivors, proved)
+        certificate = self._certificate(params, params.cohort_size if roster_size is None else roster_size)
+        return self._required(params, certificate)
 
     def required_signatures(self, params: SessionParams, roster_size: int) -> int:
         """Returns how many of the roster must have signed one survivor set: no second one can then have as many."""
@@ -132,17 +125,7 @@ class ClientPolicy:
         Raises:
             PolicyViolationError: with the condition that does not hold.
         """
-        if not params.sparse:
-            self._check_threshold(params, roster_size)
-            return
-        for bound in self._certificate(params, roster_size).bounds:
-            if not bound.holds:
-                raise PolicyViolationError(
-                    bound.name,
-                    f"a risk of 2^{bound.log2_probability:.1f}: {roster_size} clients, {params.neighbours} neighbours, "
-                    f"threshold {params.threshold}",
-                    f"at most 2^{bound.log2_allowed:.1f}",
-                )
+        self._checked(params, roster_size)
 
     def check(self, params: SessionParams) -> None:
         """Compares a server's offer with the policy; `max_message_bytes` is compared where messages are known.
@@ -156,12 +139,13 @@ class ClientPolicy:
             raise PolicyViolationError("suite", params.suite.name, sorted(suite.name for suite in self.suites))
         if not self.min_cohort <= params.cohort_size <= self.max_cohort:
             raise PolicyViolationError("cohort_size", params.cohort_size, f"{self.min_cohort} to {self.max_cohort}")
-        self.check_graph(params, params.cohort_size)
-        proved = self._proved_survivors(params, params.cohort_size)
-        if params.min_survivors < proved:
+        certificate = self._checked(params, params.cohort_size)
+        if certificate is not None and params.min_survivors < certificate.min_survivors:
             # An honest server would go on with fewer than this client insists on, and fail later.
-            raise PolicyViolationError("min_survivors", params.min_survivors, f"at least {proved} in this graph")
-        required = self.required_survivors(params)
+            raise PolicyViolationError(
+                "min_survivors", params.min_survivors, f"at least {certificate.min_survivors} in this graph"
+            )
+        required = self._required(params, certificate)
         if required > params.cohort_size:
             raise PolicyViolationError(
                 "cohort_size", params.cohort_size, f"at least {required}, the minimum of survivors"
@@ -187,31 +171,44 @@ class ClientPolicy:
                 "identities", "none", "given in the ACTIVE model: without them a server could invent every peer"
             )
 
-    def _check_fraction(self, name: str, below: Fraction) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidParameterError(name, value, "a number")
-        # A plain float, which snapshots can hold, whatever kind of number was given.
-        object.__setattr__(self, name, float(value))
-        if not 0 <= value < below:
-            raise InvalidParameterError(name, value, f"at least 0 and below {below}")
+    def _required(self, params: SessionParams, certificate: Certificate | None) -> int:
+        floor = self.assumed_corrupt(params.cohort_size) + (2 if self.small_consortium else 3)
+        # What was proved of a sparse graph holds down to so many survivors.
+        proved = 0 if certificate is None else certificate.min_survivors
+        return max(floor, self.min_survivors, params.min_survivors, proved)
 
-    def _proved_survivors(self, params: SessionParams, roster_size: int) -> int:
-        """Returns down to how many survivors what was proved of a sparse graph holds."""
-        return self._certificate(params, roster_size).min_survivors if params.sparse else 0
+    def _checked(self, params: SessionParams, roster_size: int) -> Certificate | None:
+        """Returns the certificate of a sparse graph, every bound of which holds, or None for a complete one."""
+        certificate = self._certificate(params, roster_size)
+        if certificate is None:
+            self._check_threshold(params, roster_size)
+            return None
+        for bound in certificate.bounds:
+            if not bound.holds:
+                raise PolicyViolationError(
+                    bound.name,
+                    f"a risk of 2^{bound.log2_probability:.1f}: {roster_size} clients, {params.neighbours} neighbours, "
+                    f"threshold {params.threshold}",
+                    f"at most 2^{bound.log2_allowed:.1f}",
+                )
+        return certificate
 
-    def _certificate(self, params: SessionParams, roster_size: int) -> Certificate:
-        return certify(
-            params.cohort_size,
-            params.neighbours,
-            params.threshold,
-            self.corrupt_fraction,
-            self.dropout_fraction,
-            self.adversary,
+    def _certificate(self, params: SessionParams, roster_size: int) -> Certificate | None:
+        """Returns what can be proved of a sparse graph by this client's own assumptions."""
+        if not params.sparse:
+            return None
+        return self._assumptions.certificate(
+            params.cohort_size, params.neighbours, params.threshold, self.adversary, roster_size
+        )
+
+    @property
+    def _assumptions(self) -> Assumptions:
+        return Assumptions(
+            corrupt=self.corrupt_fraction,
+            dropout=self.dropout_fraction,
             security_bits=self.security_bits,
             correctness_bits=self.correctness_bits,
             grinding_bits=self.grinding_bits,
-            roster=roster_size,
         )
 
     def _check_threshold(self, params: SessionParams, roster_size: int) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from secagg.checks import check_client_id
 from secagg.client.session import ClientSession
 from secagg.errors import ClientId, InvalidParameterError
 from secagg.params import SessionParams
-from secagg.policy import ClientPolicy, check_client_id
+from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
 from secagg.protocol.transcript import NO_MODEL
 from secagg.server import Fault, Result

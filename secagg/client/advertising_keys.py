@@ -2,17 +2,17 @@
 
 import secrets
 
+from secagg.checks import check_client_id
 from secagg.client.held import Advertised, Invited
 from secagg.client.sharing_keys import SharingKeys
 from secagg.client.state import ClientState
 from secagg.errors import ClientId, InvalidInputError, PolicyViolationError
 from secagg.params import AdversaryModel, SessionParams
-from secagg.policy import ClientPolicy, check_client_id
+from secagg.policy import ClientPolicy
 from secagg.primitives.agreement import KEY_BYTES, KeyPair
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import AdvertiseKeys
+from secagg.protocol.messages import AdvertiseKeys, largest_message_bytes
 from secagg.protocol.transcript import SESSION_ID_BYTES, advertisement_digest, session_context
-from secagg.protocol.wire import largest_message_bytes
 
 
 class AdvertisingKeys(ClientState[Invited]):

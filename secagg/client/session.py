@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from secagg.checks import check_client_id
 from secagg.client.advertising_keys import AdvertisingKeys, check_identity
 from secagg.client.held import Invited
 from secagg.client.state import Vector
@@ -19,13 +20,13 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
-from secagg.policy import ClientPolicy, check_client_id
+from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message
+from secagg.protocol.messages import INVITATION_BYTES, Abort, AbortCode, MaskedInput, Message, largest_message_bytes
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
-from secagg.protocol.wire import INVITATION_BYTES, decode, decode_invitation, encode, immutable, largest_message_bytes
+from secagg.protocol.wire import decode, decode_invitation, encode, immutable
 from secagg.stages import Stage
 
 

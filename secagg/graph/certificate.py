@@ -1,21 +1,43 @@
 """The certificate of a graph's degree and threshold: what was proved, under which assumptions, in words and numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 
 from secagg.errors import InvalidParameterError
 from secagg.graph.conditions import LN2, Setting
+from secagg.graph.sentences import in_words
 from secagg.params import AdversaryModel, SessionParams
 from secagg.primitives.prg import Suite
+
+_CACHED: Final = 1024
+"""Certificates kept: those of some rosters of some sessions. One is a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One condition: log2 of the probability that it fails, never too small, and of what is allowed."""
+    """One condition on a graph.
+
+    Args:
+        name: the condition, as in `secagg.graph.conditions`.
+        log2_probability: log2 of the probability that it fails, never too small.
+        log2_allowed: log2 of what is allowed.
+        setting: what is assumed.
+        neighbours: k.
+        threshold: t.
+    """
 
     name: str
     log2_probability: float
     log2_allowed: float
-    sentence: str
+    setting: Setting = field(repr=False)
+    neighbours: int = field(repr=False)
+    threshold: int = field(repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """What it means that the condition holds."""
+        return in_words(self.name, self.setting, self.neighbours, self.threshold)
 
     @property
     def holds(self) -> bool:
@@ -112,11 +134,13 @@ class Certificate:
         )
 
 
+# Many simulated clients of one process ask for the same certificate.
+@lru_cache(maxsize=_CACHED)
 def certificate_of(setting: Setting, clients: int, neighbours: int, threshold: int) -> Certificate:
     """Returns every bound for one choice, whether it holds or not."""
     secure, correct = setting.log_secure(neighbours) / LN2, setting.log_correct / LN2
     exposed, stuck = setting.log_exposed(neighbours, threshold), setting.log_stuck(neighbours, threshold)
-    cut_name = "uncuttable" if setting.active else "connected"
+    cut, cut_name = setting.log_cut(neighbours, threshold), "uncuttable" if setting.active else "connected"
     return Certificate(
         clients=clients,
         roster=setting.smallest,
@@ -131,45 +155,8 @@ def certificate_of(setting: Setting, clients: int, neighbours: int, threshold: i
         grinding_bits=0 if setting.complete(neighbours) else setting.grinding_bits,
         min_survivors=setting.fewest_survivors(neighbours, threshold),
         bounds=(
-            Bound(
-                cut_name,
-                setting.log_cut(neighbours, threshold) / LN2,
-                secure,
-                _uncut_in_words(setting, neighbours, threshold),
-            ),
-            Bound("private", exposed / LN2, secure, _private_in_words(setting, neighbours, threshold)),
-            Bound("alive", stuck / LN2, correct, _alive_in_words(setting, neighbours, threshold)),
+            Bound(cut_name, cut / LN2, secure, setting, neighbours, threshold),
+            Bound("private", exposed / LN2, secure, setting, neighbours, threshold),
+            Bound("alive", stuck / LN2, correct, setting, neighbours, threshold),
         ),
-    )
-
-
-def _uncut_in_words(setting: Setting, neighbours: int, threshold: int) -> str:
-    n, half = setting.densest(neighbours), neighbours // 2
-    if setting.complete(neighbours):
-        return f"All {setting.largest} clients are each other's neighbours, so nobody can be cut off."
-    if not setting.active:
-        return (
-            f"With {setting.corrupt} corrupt and {setting.dropped} vanished of {setting.largest}, the honest clients "
-            "that stay form one component."
-        )
-    return (
-        f"With {setting.corrupt} corrupt of {n}, no two disjoint runs of {half} clients hold {threshold - half} of "
-        "them each, with which a server that declares clients dropped could cut an arc off."
-    )
-
-
-def _private_in_words(setting: Setting, neighbours: int, threshold: int) -> str:
-    n = setting.densest(neighbours)
-    opening, kinds = setting.opening(neighbours, threshold), "2t - k" if setting.active else "t"
-    return (
-        f"With {setting.corrupt} corrupt of {n}, no client has {kinds} = {opening} of them as neighbours, who could "
-        "open its secrets."
-    )
-
-
-def _alive_in_words(setting: Setting, neighbours: int, threshold: int) -> str:
-    fewest = setting.fewest_survivors(neighbours, threshold)
-    return (
-        f"With {setting.dropped} vanished of {setting.largest}, every neighbourhood keeps the {threshold} members that "
-        f"recovery needs, and at least {fewest} clients stay in all."
     )

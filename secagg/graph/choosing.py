@@ -7,16 +7,14 @@ become counts and arguments are checked, once.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final
 
-import numpy as np
-
+from secagg.checks import check_fraction, check_integer
 from secagg.errors import InvalidParameterError
 from secagg.graph.certificate import Bound, Certificate, certificate_of
 from secagg.graph.conditions import Setting
 from secagg.graph.search import smallest_degree
-from secagg.params import MAX_COHORT_SIZE, AdversaryModel, check_integer
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel
 
 __all__ = ["DEFAULT_GRINDING_BITS", "SMALL_COHORT", "Assumptions", "Bound", "Certificate", "certify", "choose"]
 
@@ -25,9 +23,6 @@ DEFAULT_GRINDING_BITS: Final = 64
 
 SMALL_COHORT: Final = 32
 """Up to here the complete graph costs little, and its conditions hold for certain."""
-
-_CACHED: Final = 1024
-"""Certificates kept: those of some rosters of some sessions. One is a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +52,7 @@ class Assumptions:
 
     def __post_init__(self) -> None:
         for name in ("corrupt", "dropout", "absent"):
-            object.__setattr__(self, name, _fraction(name, getattr(self, name)))
+            object.__setattr__(self, name, check_fraction(name, getattr(self, name)))
         if self.absent > self.dropout:
             raise InvalidParameterError("absent", self.absent, f"at most dropout, {self.dropout}")
         for name, low, high in (
@@ -68,12 +63,20 @@ class Assumptions:
         ):
             value = getattr(self, name)
             if name != "grinding_bits" or value is not None:
-                object.__setattr__(self, name, _integer(name, value, low, high))
+                object.__setattr__(self, name, check_integer(name, value, low, high))
+
+    def corrupt_clients(self, clients: int) -> int:
+        """Returns A, how many of `clients` may collude."""
+        return _clients_of(self.corrupt, clients)
+
+    def dropped_clients(self, clients: int) -> int:
+        """Returns how many of `clients` may vanish."""
+        return _clients_of(self.dropout, clients)
 
     def setting(self, clients: int, adversary: AdversaryModel, roster: int | None = None) -> Setting:
         """Returns the same in counts: for one roster, or for all that may come of `clients` invited ones."""
-        corrupt, dropped = _count(self.corrupt, clients), _count(self.dropout, clients)
-        smallest = clients - _count(self.absent, clients) if roster is None else roster
+        corrupt, dropped = self.corrupt_clients(clients), self.dropped_clients(clients)
+        smallest = clients - _clients_of(self.absent, clients) if roster is None else roster
         largest = clients if roster is None else roster
         grinding = self.grinding_bits
         if grinding is None:
@@ -91,6 +94,12 @@ class Assumptions:
             rounds=self.rounds,
             grinding_bits=grinding,
         )
+
+    def certificate(
+        self, clients: int, neighbours: int, threshold: int, adversary: AdversaryModel, roster: int | None = None
+    ) -> Certificate:
+        """Returns what holds for the k and t of checked parameters: `certify` checks them first."""
+        return certificate_of(self.setting(clients, adversary, roster), clients, neighbours, threshold)
 
 
 def choose(
@@ -140,8 +149,8 @@ def choose(
         grinding_bits=grinding_bits,
     )
     _check_adversary(adversary)
-    clients = _integer("clients", clients, 4 if adversary is AdversaryModel.ACTIVE else 3, MAX_COHORT_SIZE)
-    budget = _Budget(clients, _count(assumptions.corrupt, clients), _count(assumptions.dropout, clients), adversary)
+    clients = check_integer("clients", clients, 4 if adversary is AdversaryModel.ACTIVE else 3, MAX_COHORT_SIZE)
+    budget = _Budget(clients, assumptions.corrupt_clients(clients), assumptions.dropped_clients(clients), adversary)
     if not budget.kept:
         raise InvalidParameterError(
             "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
@@ -205,30 +214,17 @@ def certify(
         rounds=rounds,
         grinding_bits=grinding_bits,
     )
-    clients = _integer("clients", clients, 3, MAX_COHORT_SIZE)
+    clients = check_integer("clients", clients, 3, MAX_COHORT_SIZE)
     _check_adversary(adversary)
-    neighbours = _integer("neighbours", neighbours, 2, clients - 1)
+    neighbours = check_integer("neighbours", neighbours, 2, clients - 1)
     if neighbours % 2 and neighbours != clients - 1:
         raise InvalidParameterError("neighbours", neighbours, "even, or exactly clients - 1")
-    threshold = _integer("threshold", threshold, 1, neighbours)
+    threshold = check_integer("threshold", threshold, 1, neighbours)
     if roster is not None:
-        roster = _integer("roster", roster, 1, clients)
+        roster = check_integer("roster", roster, 1, clients)
         if assumptions.absent:
             raise InvalidParameterError("roster", roster, "None where absent is given: it says how many may be missing")
-    return _certify(assumptions, clients, adversary, neighbours, threshold, roster)
-
-
-# Many simulated clients of one process ask for the same certificate.
-@lru_cache(maxsize=_CACHED)
-def _certify(
-    assumptions: Assumptions,
-    clients: int,
-    adversary: AdversaryModel,
-    neighbours: int,
-    threshold: int,
-    roster: int | None,
-) -> Certificate:
-    return certificate_of(assumptions.setting(clients, adversary, roster), clients, neighbours, threshold)
+    return assumptions.certificate(clients, neighbours, threshold, adversary, roster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,23 +284,9 @@ class _Budget:
         return f"0.{count * 10**6 // self.clients:06}".rstrip("0").rstrip(".")
 
 
-def _count(part: float, clients: int) -> int:
+def _clients_of(part: float, clients: int) -> int:
     # The decimals that the user wrote: 0.1 of 30 is 3, though the float 0.1 is a little more than that.
     return math.ceil(Fraction(str(part)) * clients)
-
-
-def _fraction(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < 1:
-        raise InvalidParameterError(name, value, "a number, at least 0 and below 1")
-    # By its decimals: a numpy.float32 of 0.1 is meant as 0.1.
-    return float(str(value))
-
-
-def _integer(name: str, value: int, low: int, high: int) -> int:
-    if isinstance(value, np.integer):
-        value = int(value)
-    check_integer(name, value, low, high)
-    return value
 
 
 def _check_adversary(adversary: object) -> None:

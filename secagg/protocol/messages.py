@@ -4,7 +4,7 @@ Types carry no optional fields: a change is a new type or version. `secagg.proto
 """
 
 import enum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -24,7 +24,10 @@ SEALED_BYTES: Final = SEAL_OVERHEAD_BYTES + 2 * SHARE_BYTES
 SHARE_RECORD_BYTES: Final = SEALED_BYTES + 2 * COMMITMENT_BYTES
 """A sealed pair with the commitments to its two shares."""
 
-ENVELOPE_BYTES: Final = 32
+HEADER_BYTES: Final = 23
+"""Magic, version, suite, type and session id: see `secagg.protocol.wire`."""
+
+_ENVELOPE_BYTES: Final = 32
 """MessagePack's own bytes: array and type tag, and up to 5 bytes before each of at most three fields."""
 
 
@@ -52,7 +55,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     @classmethod
     def limit(cls, params: SessionParams) -> int:
         """Returns the most bytes that a body of this type can have under these parameters."""
-        return cls._content_limit(params) + ENVELOPE_BYTES
+        return cls._content_limit(params) + _ENVELOPE_BYTES
 
     @classmethod
     def _content_limit(cls, params: SessionParams) -> int:
@@ -253,6 +256,35 @@ class Abort(Message, frozen=True, array_like=True, forbid_unknown_fields=True, t
     @classmethod
     def _content_limit(cls, params: SessionParams) -> int:
         return 0
+
+
+MessageType: TypeAlias = type[Message]
+
+MESSAGE_TYPES: Final[dict[int, MessageType]] = {
+    message.kind: message
+    for message in (
+        Invitation,
+        AdvertiseKeys,
+        KeyRoster,
+        ShareKeys,
+        ShareDelivery,
+        MaskedInput,
+        SurvivorSet,
+        ConsistencySignature,
+        UnmaskingRequest,
+        UnmaskingShares,
+        Abort,
+    )
+}
+"""The messages by the number that header and body carry."""
+
+INVITATION_BYTES: Final = HEADER_BYTES + encoded_params_limit() + _ENVELOPE_BYTES
+"""The longest invitation: known before there are any parameters."""
+
+
+def largest_message_bytes(params: SessionParams) -> int:
+    """Returns the most bytes that any message of a session can have, header included."""
+    return HEADER_BYTES + max(message_type.limit(params) for message_type in MESSAGE_TYPES.values())
 
 
 def _bitmap_limit(params: SessionParams) -> int:

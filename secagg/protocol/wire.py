@@ -5,62 +5,28 @@ header and the length limit, which follows from type and parameters, are checked
 """
 
 import struct
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from secagg.errors import SERVER, Culprit, InvalidInputError, InvalidParameterError, MalformedMessageError
-from secagg.params import SessionParams, encoded_params_limit
+from secagg.params import SessionParams
 from secagg.primitives.prg import Suite
 from secagg.protocol import labels
 from secagg.protocol.messages import (
-    ENVELOPE_BYTES,
-    Abort,
-    AdvertiseKeys,
-    ConsistencySignature,
+    HEADER_BYTES,
+    INVITATION_BYTES,
+    MESSAGE_TYPES,
     Invitation,
-    KeyRoster,
-    MaskedInput,
     Message,
-    ShareDelivery,
-    ShareKeys,
-    SurvivorSet,
-    UnmaskingRequest,
-    UnmaskingShares,
+    MessageType,
 )
 
 MAGIC: Final = b"SAGG"
 _HEADER: Final = struct.Struct("<4sBBB16s")
-HEADER_BYTES: Final = _HEADER.size
 
-INVITATION_BYTES: Final = HEADER_BYTES + encoded_params_limit() + ENVELOPE_BYTES
-"""The longest invitation: known before there are any parameters."""
-
-MessageType: TypeAlias = type[Message]
-
-_TYPES: Final[dict[int, MessageType]] = {
-    message.kind: message
-    for message in (
-        Invitation,
-        AdvertiseKeys,
-        KeyRoster,
-        ShareKeys,
-        ShareDelivery,
-        MaskedInput,
-        SurvivorSet,
-        ConsistencySignature,
-        UnmaskingRequest,
-        UnmaskingShares,
-        Abort,
-    )
-}
-_DECODERS: Final = {kind: msgspec.msgpack.Decoder(message) for kind, message in _TYPES.items()}
+_DECODERS: Final = {kind: msgspec.msgpack.Decoder(message) for kind, message in MESSAGE_TYPES.items()}
 _ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-def largest_message_bytes(params: SessionParams) -> int:
-    """Returns the most bytes that any message of a session can have, header included."""
-    return HEADER_BYTES + max(message_type.limit(params) for message_type in _TYPES.values())
 
 
 def encode(message: Message, suite: Suite, session_id: bytes) -> bytes:
@@ -136,9 +102,9 @@ def _read_header(data: bytes, culprit: Culprit) -> tuple[Suite, MessageType, byt
     magic, version, suite, kind, session_id = _HEADER.unpack_from(data)
     if magic != MAGIC or version != labels.WIRE_VERSION:
         raise MalformedMessageError(culprit, f"no message of version {labels.WIRE_VERSION}")
-    if suite not in Suite.__members__.values() or kind not in _TYPES:
+    if suite not in Suite.__members__.values() or kind not in MESSAGE_TYPES:
         raise MalformedMessageError(culprit, "unknown suite or message type")
-    return Suite(suite), _TYPES[kind], session_id
+    return Suite(suite), MESSAGE_TYPES[kind], session_id
 
 
 def _decode_body(data: bytes, message_type: MessageType, limit: int, culprit: Culprit) -> Message:

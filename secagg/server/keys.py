@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 
+from secagg.checks import check_client_id
 from secagg.errors import (
     AuthenticationError,
     ClientId,
@@ -10,7 +11,6 @@ from secagg.errors import (
     TooFewClientsError,
 )
 from secagg.params import SessionParams
-from secagg.policy import check_client_id
 from secagg.primitives.signing import IDENTITY_BYTES
 from secagg.protocol.messages import AdvertiseKeys, KeyRoster
 from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
@@ -105,6 +105,8 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
             TooFewClientsError: not enough keys yet; the stage stays open.
         """
         self._require_closable()
+        # Bonawitz et al. 2017, figure 4, round 0, server: U1 is who sent keys, at least t; everyone in it gets the list.
+        # Bell et al. 2020, algorithm 2: a client needs those of its neighbours only.
         roster = Roster([self._entries[client] for client in sorted(self._entries)])
         enrolled = Enrolled(self.facts, roster.encode())
         following = CollectingShares(enrolled, self.faults)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from secagg.checks import check_client_id
 from secagg.errors import (
     ClientId,
     InvalidStateError,
@@ -16,12 +17,11 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
-from secagg.policy import check_client_id
-from secagg.protocol.messages import Abort, AbortCode, Invitation, Message
+from secagg.protocol.messages import Abort, AbortCode, Invitation, Message, largest_message_bytes
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
-from secagg.protocol.wire import decode, encode, immutable, largest_message_bytes
+from secagg.protocol.wire import decode, encode, immutable
 from secagg.server import (
     AnyStage,
     CollectingKeys,

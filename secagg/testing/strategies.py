@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+from secagg.checks import MAX_CLIENT_ID
 from secagg.errors import ClientId
 from secagg.graph.choosing import certify
 from secagg.params import AdversaryModel, SessionParams, default_threshold
-from secagg.policy import MAX_CLIENT_ID
 from secagg.primitives.prg import Suite, word_dtype
 
 

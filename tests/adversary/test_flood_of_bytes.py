@@ -7,7 +7,7 @@ import pytest
 from secagg.errors import MalformedMessageError
 from secagg.params import AdversaryModel
 from secagg.protocol import wire
-from secagg.protocol.wire import HEADER_BYTES
+from secagg.protocol.messages import HEADER_BYTES
 from tests.kit.attack_scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange
 
 
@@ -30,7 +30,7 @@ def tripwire(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def limit(scene: Scene, data: bytes) -> int:
     """The longest body of a message's type."""
-    return wire._TYPES[data[6]].limit(scene.params)
+    return wire.MESSAGE_TYPES[data[6]].limit(scene.params)
 
 
 def flood(scene: Scene, data: bytes, extra: int) -> bytes:

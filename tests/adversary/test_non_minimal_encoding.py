@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from secagg.params import AdversaryModel
-from secagg.protocol.messages import SurvivorSet
-from secagg.protocol.wire import HEADER_BYTES
+from secagg.protocol.messages import HEADER_BYTES, SurvivorSet
 from tests.kit.attack_scene import VICTIM, Scene, both_models
 
 # Of a survivor set, given its two fields.

@@ -22,8 +22,8 @@ from secagg import (
     StateSpentError,
     Suite,
 )
-from secagg.protocol.messages import Message
-from secagg.protocol.wire import HEADER_BYTES, decode, decode_invitation
+from secagg.protocol.messages import HEADER_BYTES, Message
+from secagg.protocol.wire import decode, decode_invitation
 from tests.vectors.live import IDS, Live, make_params
 
 KINDS = range(1, 12)
@@ -469,7 +469,7 @@ def test_what_is_longer_than_the_limit_is_not_parsed_at_all(kind: int):
     record = recording(AdversaryModel.ACTIVE, Suite.CHACHA20)
     genuine = next(data for data in record.sent if data[6] == kind)
     decode(genuine, 5, record.params, record.session_id)
-    with mock.patch.dict("secagg.protocol.messages._DECODERS", clear=True):  # whoever parses fails with a KeyError
+    with mock.patch.dict("secagg.protocol.wire._DECODERS", clear=True):  # whoever parses fails with a KeyError
         for padding in (10_000, 20_000_000):
             with pytest.raises(MalformedMessageError, match="at most"):
                 decode(genuine + bytes(padding), 5, record.params, record.session_id)
@@ -479,7 +479,7 @@ def test_what_is_longer_than_the_limit_is_not_parsed_at_all(kind: int):
 
 def test_an_invitation_has_a_limit_of_its_own():
     invitation = recording(AdversaryModel.ACTIVE, Suite.CHACHA20).live.server.invitation
-    with mock.patch.dict("secagg.protocol.messages._DECODERS", clear=True):
+    with mock.patch.dict("secagg.protocol.wire._DECODERS", clear=True):
         for padding in (2000, 20_000_000):
             with pytest.raises(MalformedMessageError, match="at most"):
                 decode_invitation(invitation + bytes(padding))

@@ -30,8 +30,8 @@ from secagg import (
     simulate,
 )
 from secagg.primitives.packing import word_dtype
-from secagg.protocol.messages import SurvivorSet
-from secagg.protocol.wire import encode, largest_message_bytes
+from secagg.protocol.messages import SurvivorSet, largest_message_bytes
+from secagg.protocol.wire import encode
 from tests.vectors.live import IDS, MODEL, Live, make_params
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS

@@ -78,7 +78,13 @@ def _graph(certificate: Certificate) -> str:
 
 def _plain(bound: Bound) -> dict[str, object]:
     finite = bound.log2_probability if math.isfinite(bound.log2_probability) else None
-    return {**asdict(bound), "log2_probability": finite, "holds": bound.holds}
+    return {
+        "name": bound.name,
+        "log2_probability": finite,
+        "log2_allowed": bound.log2_allowed,
+        "sentence": bound.sentence,
+        "holds": bound.holds,
+    }
 
 
 def _probability(log2: float) -> str:

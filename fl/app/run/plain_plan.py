@@ -20,7 +20,7 @@ from secagg import (
     SessionParams,
     default_threshold,
 )
-from secagg.params import check_integer
+from secagg.checks import check_integer
 
 __all__ = ["PlainPlan"]
 

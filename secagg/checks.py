@@ -1,0 +1,54 @@
+"""What a number must be before anything is computed from it: one place for the refusals that all rooms need.
+
+Each function returns the value in Python's own type, or raises `InvalidParameterError` naming the parameter. A bool is
+no number, and NaN is in no range.
+"""
+
+import math
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from secagg.errors import InvalidParameterError
+
+__all__ = ["MAX_CLIENT_ID", "check_client_id", "check_fraction", "check_integer"]
+
+MAX_CLIENT_ID: Final = 2**64 - 1
+
+
+def check_integer(parameter: str, value: object, low: int, high: int) -> int:
+    """Returns `value`, a Python int or a numpy integer, as an int from `low` to `high`.
+
+    Raises:
+        InvalidParameterError: with what was offered.
+    """
+    number = int(value) if isinstance(value, np.integer) else value
+    # A subclass of int could print as anything.
+    if type(number) is not int or not low <= number <= high:
+        raise InvalidParameterError(parameter, value, f"a Python int from {low} to {high}")
+    return number
+
+
+def check_fraction(parameter: str, value: object, *, below: Fraction = Fraction(1)) -> float:
+    """Returns `value`, a Python or numpy number, as the float whose decimals it shows: at least 0 and below `below`.
+
+    Raises:
+        InvalidParameterError: with what was offered.
+    """
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    # By its decimals: a numpy.float32 of 0.1 is meant as 0.1.
+    part = float(str(value)) if number else math.nan
+    if not 0 <= part < below:
+        raise InvalidParameterError(parameter, value, f"a number, at least 0 and below {below}")
+    return part
+
+
+def check_client_id(parameter: str, client: object) -> None:
+    """Refuses what is no client id.
+
+    Raises:
+        InvalidParameterError: it is no Python int from 0 to 2**64 - 1.
+    """
+    if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
+        raise InvalidParameterError(parameter, client, "a Python int from 0 to 2**64 - 1")
