@@ -105,8 +105,8 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
             TooFewClientsError: not enough keys yet; the stage stays open.
         """
         self._require_closable()
-        # Bonawitz et al. 2017, figure 4, round 0, server: U1 is who sent keys, at least t; everyone in it gets the list.
-        # Bell et al. 2020, algorithm 2: a client needs those of its neighbours only.
+        # Bonawitz et al. 2017, figure 4, round 0, server: U1 is who sent keys, at least t; everyone in it gets the
+        # list. Bell et al. 2020, algorithm 2: a client needs those of its neighbours only.
         roster = Roster([self._entries[client] for client in sorted(self._entries)])
         enrolled = Enrolled(self.facts, roster.encode())
         following = CollectingShares(enrolled, self.faults)

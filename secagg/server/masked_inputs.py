@@ -101,7 +101,8 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         if self._too_few_inputs() is None:
             self._note_disputed()
         self._require_closable()
-        # Bonawitz et al. 2017, figure 4, round 2, server: U3 is who sent a masked input, at least t; each of them gets U3.
+        # Bonawitz et al. 2017, figure 4, round 2, server: U3 is who sent a masked input, at least t; each of them
+        # gets U3.
         survivors = encode_bitmap(self._arrived)
         summed = Summed(self.facts, survivors, self._unopened, self._sum)
         outbound = Outbound(self._clients(self._arrived), self._survivor_sets())

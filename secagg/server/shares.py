@@ -77,8 +77,8 @@ class CollectingShares(CollectingFromRoster[Enrolled, ShareKeys]):
         if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
             raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")
         self._require_closable()
-        # Bonawitz et al. 2017, figure 4, round 1, server: U2 is who sent ciphertexts, at least t; each of them gets those
-        # encrypted for it.
+        # Bonawitz et al. 2017, figure 4, round 1, server: U2 is who sent ciphertexts, at least t; each of them gets
+        # those encrypted for it.
         dealers = self._pruned()
         commitments = self._records[:, :, SEALED_BYTES:].reshape(*self._neighbours.shape, 2, COMMITMENT_BYTES).copy()
         dealt = Dealt(self.facts, model_digest, encode_bitmap(dealers), commitments, self._seed_commitments)

@@ -61,7 +61,8 @@ class CollectingSignatures(CollectingFromRoster[Summed, ConsistencySignature]):
             TooFewClientsError: too few signatures yet, in all or from some neighbourhood; the stage stays open.
         """
         self._require_closable()
-        # Bonawitz et al. 2017, figure 4, round 3, server: U4 is who signed, at least t; each of them gets all signatures.
+        # Bonawitz et al. 2017, figure 4, round 3, server: U4 is who signed, at least t; each of them gets all
+        # signatures.
         signers = encode_bitmap(self._arrived)
         message = UnmaskingRequest(signers, self._signatures[self._arrived].tobytes())
         outbound = Outbound(self._clients(self._arrived), lambda _: message)

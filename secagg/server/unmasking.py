@@ -98,8 +98,8 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
         self._require_open()
         self._note_disputed()
         self._require_closable()
-        # Bonawitz et al. 2017, figure 4, round 4, server: from t shares each, rebuild s_u of U2 without U3 and b_u of U3;
-        # expand both and take them off the sum of the masked inputs.
+        # Bonawitz et al. 2017, figure 4, round 4, server: from t shares each, rebuild s_u of U2 without U3 and b_u of
+        # U3; expand both and take them off the sum of the masked inputs.
         summed = self.facts.summed
         secrets, errors = rebuild_secrets(
             self._cohort,
