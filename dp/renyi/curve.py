@@ -27,10 +27,10 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
+from dp.renyi.distributed import distributed_discrete_gaussian_rdp, ratio, skellam_rdp
 from dp.renyi.sampled_curves import Curve, PoissonSampledCurve, SampledCurve, WithoutReplacementCurve
 from dp.renyi.sampled_gaussian import largest_real_order, poisson_gaussian_rdp
 from dp.renyi.sampled_without_replacement import gaussian_without_replacement_rdp
-from dp.renyi.shares import distributed_discrete_gaussian_rdp, ratio, skellam_rdp
 from dp.renyi.skellam_numerical import LARGEST_VARIANCE, numerical_skellam_rdp
 from dp.special import special
 from dp.vocabulary import Relation

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Final, Self
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
-from dp.checks import check_count
+from dp.checks import check_count, float_below
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
 from dp.mechanisms.rounding import LIKELY, largest_l1, squared_norm_bound
@@ -319,7 +319,7 @@ class DistributedPlan:
                 rest = Fraction(0)
             if rest <= 0:
                 return Bound(math.inf, None, Method.NO_GUARANTEE)
-            bound = accountant.epsilon(_rounded_down(rest))
+            bound = accountant.epsilon(float_below(rest))
             if bound.value <= assumed or bound.value == math.inf:
                 return bound
             assumed = bound.value + 1
@@ -359,8 +359,3 @@ def _check_relation(plan: DistributedPlan) -> None:
         raise InvalidParameterError("sampling", plan.sampling.scheme, allowed)
     if plan.amplified and plan.relation is not Relation.REPLACE_ONE:
         raise InvalidParameterError("relation", str(plan.relation), "replace-one where a secret sample amplifies")
-
-
-def _rounded_down(number: Fraction) -> float:
-    near = float(number)
-    return near if near <= number else math.nextafter(near, 0.0)

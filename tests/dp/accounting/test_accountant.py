@@ -25,7 +25,7 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
-from dp.renyi.shares import distributed_discrete_gaussian_rdp, skellam_rdp
+from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp
 from dp.vocabulary import Relation, Unit
 from tests.kit import accounting_oracle as oracle
 
