@@ -58,20 +58,32 @@ def epsilons_with_samplers(epsilon: Callable[[_Array], _Array], delta: Fraction,
     return np.where(result <= guess, result, math.inf)
 
 
-def bound_with_samplers(epsilon: Callable[[float], Bound], delta: Fraction, samples: int) -> Bound:
-    """Returns the bound for noise from the samplers.
+def bound_with_samplers(
+    epsilon: Callable[[float], Bound], delta: Fraction, samples: int, *, assumed: float | None = None
+) -> Bound:
+    """Returns the bound for noise from the samplers, of one composition and in exact numbers.
 
     Args:
         epsilon: the bound for true noise, by delta.
         delta: for which it is wanted.
         samples: of noise, in all.
+        assumed: an epsilon whose share is set aside first; None for one a little above that of true noise. If no more
+            comes out, the share is enough.
     """
-    bound = Bound(math.inf, None, Method.NO_GUARANTEE)
-
-    def value(deltas: _Array) -> _Array:
-        nonlocal bound
-        bound = epsilon(float(deltas[0]))
-        return np.array([bound.value])
-
-    result = epsilons_with_samplers(value, delta, np.array([float(samples)]))[0]
-    return bound if bound.value == result else Bound(math.inf, None, Method.NO_GUARANTEE)
+    if assumed is None or not samples:
+        bound = epsilon(float_below(delta))
+        if not samples:
+            return bound
+        assumed = bound.value * (1 + 1e-9) + 1e-12
+    distance = Fraction(samples, 2**TOTAL_VARIATION_BITS)
+    while True:
+        try:
+            left = delta - distance * (1 + Fraction(math.exp(assumed)))
+        except OverflowError:
+            left = Fraction(0)
+        if left <= 0:
+            return Bound(math.inf, None, Method.NO_GUARANTEE)
+        bound = epsilon(float_below(left))
+        if bound.value <= assumed or bound.value == math.inf:
+            return bound
+        assumed = bound.value + 1

@@ -15,7 +15,7 @@ A sum that wraps is useless, and no less private: an estimate is good enough.
 import math
 from typing import Final
 
-from dp.special import special
+from dp.special import erfcinv
 
 __all__ = [
     "WRAP_PROBABILITY",
@@ -69,4 +69,4 @@ def largest_sum_variance(modulus_bits: int, dimension: int, probability: float) 
 
 def _deviations(dimension: int, probability: float) -> float:
     """Returns k: a normal variable is so many standard deviations away with probability p/d."""
-    return math.sqrt(2) * float(special.erfcinv(probability / dimension))
+    return math.sqrt(2) * erfcinv(probability / dimension)

@@ -13,11 +13,11 @@ from fractions import Fraction
 from typing import Any, Final, Self
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
-from dp.checks import check_count, float_below
+from dp.accounting.sampler_share import bound_with_samplers
+from dp.checks import check_count
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
 from dp.mechanisms.rounding import LIKELY, largest_l1, squared_norm_bound
-from dp.noise.samplers import TOTAL_VARIATION_BITS
 from dp.shares.fields import FIELDS
 from dp.shares.modulus import WRAP_PROBABILITY, bit_wrap_probability, sum_variance, wrap_probability
 from dp.vocabulary import SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
@@ -309,20 +309,8 @@ class DistributedPlan:
 
     def _epsilon(self, event: Event) -> Bound:
         accountant = RdpAccountant().compose(event, self.rounds)
-        distance = Fraction(self.rounds * self.clients * self.noisy_coordinates, 2**TOTAL_VARIATION_BITS)
-        # What the samplers are off by costs delta (1 + e^epsilon) times that, where epsilon is what comes out.
-        assumed = float(self.target_epsilon)
-        while True:
-            try:
-                rest = self.delta - distance * (1 + Fraction(math.exp(assumed)))
-            except OverflowError:
-                rest = Fraction(0)
-            if rest <= 0:
-                return Bound(math.inf, None, Method.NO_GUARANTEE)
-            bound = accountant.epsilon(float_below(rest))
-            if bound.value <= assumed or bound.value == math.inf:
-                return bound
-            assumed = bound.value + 1
+        samples = self.rounds * self.clients * self.noisy_coordinates
+        return bound_with_samplers(accountant.epsilon, self.delta, samples, assumed=float(self.target_epsilon))
 
 
 if {field.name for field in fields(DistributedPlan)} != set(FIELDS):  # pragma: no cover
