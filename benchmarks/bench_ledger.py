@@ -14,6 +14,7 @@ import pytest
 from dp import Gaussian, Header, Ledger, LedgerKey, PoissonSampled, Relation, Reserve, Settle, Unit, audit
 from dp.ledger import NO_HEAD, Head, Record, Verdict, encode, line_hash
 from dp.ledger.epsilon import EpsilonTable
+from dp.ledger.events import EventTable
 
 KEY = LedgerKey(bytes(range(32)))
 HEADER = Header(
@@ -50,7 +51,7 @@ def reserve(number: int, plan: int) -> Reserve:
 
 def write(path: Path, rounds: int, plans: int, signed_every: int, settled: bool) -> bytes:
     """Writes a ledger without syncing every line; returns its head."""
-    table, lines, head = EpsilonTable(HEADER), [], NO_HEAD
+    events, table, lines, head = EventTable(HEADER), EpsilonTable(HEADER.delta), [], NO_HEAD
 
     def add(record: Record) -> None:
         nonlocal head
@@ -61,7 +62,7 @@ def write(path: Path, rounds: int, plans: int, signed_every: int, settled: bool)
     unsigned = itertools.count(1)
     for number in range(1, rounds + 1):
         of_round = reserve(number, number % plans)
-        records: list[Record] = [replace(of_round, epsilon=table.claim(of_round))]
+        records: list[Record] = [replace(of_round, epsilon=table.claim(events.views(of_round).promised))]
         records += [Settle(round=number, survivors=70 + number % 31)] if settled else []
         for record in records:
             add(record)

@@ -17,8 +17,8 @@ from dp import (
     plan,
 )
 from dp.renyi import curve as rdp
+from dp.renyi import distributed as distributed_rdp
 from dp.renyi import distributed_discrete_gaussian_rdp, numerical_skellam_rdp
-from dp.renyi import shares as distributed_rdp
 from dp.renyi import skellam_numerical as divergence
 
 USUAL = {

@@ -13,7 +13,17 @@ import numpy as np
 
 from dp.errors import InvalidParameterError
 
-__all__ = ["MAX_COUNT", "check_count", "check_delta", "check_epsilon", "check_fraction", "check_member", "check_real"]
+__all__ = [
+    "MAX_COUNT",
+    "check_count",
+    "check_delta",
+    "check_epsilon",
+    "check_fraction",
+    "check_member",
+    "check_real",
+    "float_above",
+    "float_below",
+]
 
 MAX_COUNT: Final = 2**63
 """Counts up to here: what a signed 64-bit counter of another program may have reached, and one more."""
@@ -81,6 +91,18 @@ def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:
     if not isinstance(value, kind):
         raise InvalidParameterError(parameter, value, f"one of {', '.join(str(member) for member in kind)}")
     return value
+
+
+def float_below(number: Fraction) -> float:
+    """Returns the number as a float, or the next float below: what a float cannot say must not flatter."""
+    near = float(number)
+    return near if near <= number else math.nextafter(near, 0.0)
+
+
+def float_above(number: Fraction) -> float:
+    """Returns the number as a float, or the next float above."""
+    near = float(number)
+    return near if near >= number else math.nextafter(near, math.inf)
 
 
 def _range(noun: str, low: float, high: float, open_low: bool = False, open_high: bool = False) -> str:

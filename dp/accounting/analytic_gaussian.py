@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from dp.accounting.roots import falling_root
-from dp.special import special
+from dp.special import erfcx, ndtr, ndtri
 
 __all__ = ["gaussian_delta", "gaussian_epsilon"]
 
@@ -51,7 +51,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     if mu == 0 or gaussian_delta(mu, 0.0) <= delta:
         return 0.0
     # As delta(epsilon) <= Phi(a), the root has Phi(a) >= delta.
-    highest = mu * (mu / 2 - float(special.ndtri(delta))) * (1 + _ROUNDING)
+    highest = mu * (mu / 2 - ndtri(delta)) * (1 + _ROUNDING)
     if highest == math.inf:
         return math.inf
     target = math.log(delta)
@@ -67,9 +67,13 @@ def _log_delta(mu: float, epsilon: float) -> float:
     if mu < 1:
         # The two terms agree in their first digits: their difference is the integral of -E'(t) = 2/sqrt(pi) - 2t E(t).
         t = x + mu / _SQRT_2 * 0.5 * (1 + _NODES)
-        slope = 2 / math.sqrt(math.pi) - 2 * t * special.erfcx(t)
+        slope = 2 / math.sqrt(math.pi) - 2 * t * erfcx(t)
         return -a * a / 2 + math.log(mu / _SQRT_2 * 0.25 * float(_WEIGHTS @ slope))
-    below = float(special.erfcx(x + mu / _SQRT_2))
+    below = _erfcx(x + mu / _SQRT_2)
     if a <= 0:
-        return -a * a / 2 + math.log(0.5 * (float(special.erfcx(x)) - below))
-    return math.log(float(special.ndtr(a)) - 0.5 * math.exp(-a * a / 2) * below)
+        return -a * a / 2 + math.log(0.5 * (_erfcx(x) - below))
+    return math.log(ndtr(a) - 0.5 * math.exp(-a * a / 2) * below)
+
+
+def _erfcx(x: float) -> float:
+    return float(erfcx(np.array(x)))

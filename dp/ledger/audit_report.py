@@ -2,14 +2,15 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from dp.accounting.accountant import Bound
 from dp.ledger.errors import BadRecordError, Fault
-from dp.ledger.reading import Place
+from dp.ledger.figures import Figures
 from dp.ledger.records import Header
+from dp.ledger.state import Place
 
-__all__ = ["AuditReport", "Figures", "FileReport", "ReleaseReport", "Verdict"]
+__all__ = ["AuditReport", "FileReport", "ReleaseReport", "Verdict"]
 
 _SLACK: Final = 1e-9
 """Relative: what an auditor's library of elementary functions may differ from the writer's, and more."""
@@ -32,15 +33,6 @@ class Verdict(enum.StrEnum):
 
     FOREIGN = "foreign"
     """The file follows rules other than those implemented here."""
-
-
-class Figures(NamedTuple):
-    """The four epsilons of the same releases; see `dp.ledger.events`."""
-
-    promised: float
-    realised: float
-    server: float
-    outsider: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

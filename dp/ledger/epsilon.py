@@ -8,7 +8,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from fractions import Fraction
 from typing import Final
 
@@ -16,12 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
+from dp.accounting.sampler_share import bound_with_samplers, epsilons_with_samplers
+from dp.errors import InvalidParameterError, UnsupportedEventError
 from dp.events import Composed, Event, SampledWithoutReplacement
-from dp.ledger.curves import ORDERS, epsilons_at_orders, has_shares, many_curves, with_samplers
-from dp.ledger.events import Seen, View, event_of, noise_samples, seen_by
-from dp.ledger.records import Central, Header, Reserve
+from dp.ledger.curves import ORDERS, many_curves
+from dp.ledger.errors import BadRecordError, Fault
+from dp.ledger.events import Released
+from dp.ledger.state import Release
+from dp.renyi.distributed import has_shares
 
-__all__ = ["EpsilonTable", "Released", "Spending", "covers"]
+__all__ = ["EpsilonTable", "covers", "epsilons_at_orders"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -30,6 +34,9 @@ _CLAIM_STEP: Final = Fraction(1, 10**9)
 
 _SLACK: Final = 1e-9
 """Relative, and far more than what libraries of elementary functions differ in."""
+
+_ROUNDING: Final = 1e-12
+"""Relative, of the terms of an epsilon: what may be lost in computing them."""
 
 _MOST_EXACT: Final = 256
 """Different releases with noise of many participants that the accountant gets; more would take it seconds."""
@@ -41,54 +48,19 @@ _MOST_SHOWN: Final = 32
 """Different releases whose epsilon alone is the accountant's."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Released:
-    """What one record stands for; records that stand for the same share one object, so that looking it up is cheap.
-
-    Args:
-        event: what was released.
-        times: how often.
-        samples: of noise, in all of them.
-    """
-
-    event: Event
-    times: int
-    samples: int
-
-
 class EpsilonTable:
     """The epsilons of one ledger's releases.
 
     Args:
-        header: of the ledger.
+        delta: of the ledger.
     """
 
-    def __init__(self, header: Header) -> None:
-        self.header = header
-        self._plans: dict[object, int] = {}
-        self._released: dict[tuple[int, Seen], Released] = {}
-        self._alike: dict[tuple[Event, int, int], Released] = {}
+    def __init__(self, delta: Fraction) -> None:
+        self.delta = delta
         self._curves: dict[Released, _Array] = {}
         self._alone: dict[Released, float] = {}
         self._shown: dict[Released, float] = {}
         self._totals: dict[tuple[frozenset[tuple[Event, int]], int], Bound] = {}
-
-    def promised(self, release: Reserve | Central) -> Released:
-        """Returns what a record promises."""
-        return self.views(release, None, (View.PROMISED,))[0]
-
-    def views(
-        self, release: Reserve | Central, survivors: int | None, views: Iterable[View] = View
-    ) -> tuple[Released, ...]:
-        """Returns what a record stands for in each of some views; see `dp.ledger.events.event_of`."""
-        plan = self._plans.setdefault(_substance(release), len(self._plans))
-        released = []
-        for view in views:
-            key = plan, seen_by(self.header, release, view, survivors)
-            if key not in self._released:
-                self._released[key] = self._unique(release, view, survivors)
-            released.append(self._released[key])
-        return tuple(released)
 
     def prepare(self, many: Iterable[Released]) -> None:
         """Computes the epsilons at `ORDERS` of many releases at once, which is faster than one by one.
@@ -102,7 +74,7 @@ class EpsilonTable:
         for start in range(0, len(new), _CHUNK):
             part = new[start : start + _CHUNK]
             samples = np.array([float(released.samples) for released in part])
-            epsilons = epsilons_at_orders(self.curves(part), self.header.delta, samples)
+            epsilons = epsilons_at_orders(self.curves(part), self.delta, samples)
             self._alone |= dict(zip(part, epsilons.tolist(), strict=True))
 
     def curves(self, many: Sequence[Released]) -> _Array:
@@ -115,12 +87,24 @@ class EpsilonTable:
             self.prepare(many)
         return np.array([self._curves[released] for released in many]).reshape(len(many), len(ORDERS))
 
-    def claim(self, release: Reserve | Central) -> Fraction | None:
-        """Returns what the record of a release has to hold as its `epsilon`; None if nothing finite is true."""
-        epsilon = self.alone(self.promised(release))
+    def claim(self, promised: Released) -> Fraction | None:
+        """Returns what a record with this promise has to hold as its `epsilon`; None if nothing finite is true."""
+        epsilon = self.alone(promised)
         if not math.isfinite(epsilon):
             return None
         return math.ceil(Fraction(epsilon * (1 + _SLACK)) / _CLAIM_STEP) * _CLAIM_STEP
+
+    def false_claim(self, releases: Sequence[Release]) -> tuple[int, BadRecordError] | None:
+        """Returns where the first record is that claims less than it spends, and what is wrong with it; else None."""
+        # All at once, which is faster; what has no valid bound is refused below, in its place.
+        with suppress(UnsupportedEventError):
+            self.prepare(release.views.promised for release in releases)
+        for index, release in enumerate(releases):
+            try:
+                self._check_claim(release.record.epsilon, release.views.promised)
+            except (InvalidParameterError, UnsupportedEventError) as error:
+                return index, BadRecordError(release.place.record, Fault.FIGURE, str(error))
+        return None
 
     def alone(self, released: Released) -> float:
         """Returns the epsilon of one record at `ORDERS`."""
@@ -147,56 +131,35 @@ class EpsilonTable:
             self._totals[key] = self._total(counts, events, samples)
         return self._totals[key]
 
+    def _check_claim(self, claim: Fraction | None, promised: Released) -> None:
+        if not covers(claim, self.alone(promised)):
+            allowed = f"at least {float(self.claim(promised) or math.inf):.9g}, as follows from the rest"
+            raise InvalidParameterError("epsilon", None if claim is None else f"{float(claim):.9g}", allowed)
+
     def _total(self, counts: Mapping[Released, int], events: Mapping[Event, int], samples: int) -> Bound:
         if sum(has_shares(event) for event in events) > _MOST_EXACT:
             curve = np.array(list(counts.values()), dtype=np.float64) @ self.curves(list(counts))
-            epsilon = epsilons_at_orders(curve[None], self.header.delta, np.array([float(samples)]))[0]
+            epsilon = epsilons_at_orders(curve[None], self.delta, np.array([float(samples)]))[0]
             return Bound(float(epsilon), None, Method.RDP)
         accountant = RdpAccountant()
         for event, count in events.items():
             accountant.compose(event, count)
-        return with_samplers(accountant.epsilon, self.header.delta, samples)
-
-    def _unique(self, release: Reserve | Central, view: View, survivors: int | None) -> Released:
-        times = release.count if isinstance(release, Central) else 1
-        key = event_of(self.header, release, view, survivors), times, noise_samples(release)
-        return self._alike.setdefault(key, Released(*key))
+        return bound_with_samplers(accountant.epsilon, self.delta, samples)
 
 
-class Spending:
-    """What the promises of many records spend together; nothing at first.
+def epsilons_at_orders(curves: _Array, delta: Fraction, samples: _Array) -> _Array:
+    """Returns the epsilons of curves at `ORDERS`.
 
     Args:
-        table: of the ledger.
+        curves: divergences, shape (n, orders).
+        delta: of the ledger.
+        samples: of noise in each, shape (n,).
     """
 
-    def __init__(self, table: EpsilonTable) -> None:
-        self._table = table
-        self._counts: Counter[Released] = Counter()
-        self._samples = 0
-        self._curve: _Array = np.zeros(len(ORDERS))
+    def epsilon(deltas: _Array) -> _Array:
+        return np.asarray(np.maximum(_converted(ORDERS, curves, deltas).min(axis=1), 0.0))
 
-    def add(self, released: Released) -> None:
-        """Adds what one record stands for."""
-        self._counts[released] += 1
-        self._samples += released.samples
-        self._curve = self._curve + self._table.curves((released,))[0]
-
-    def copy(self) -> "Spending":
-        """Returns another one with the same, which goes its own way."""
-        other = Spending(self._table)
-        other._counts, other._samples, other._curve = Counter(self._counts), self._samples, self._curve
-        return other
-
-    def is_within(self, budget: float) -> bool:
-        """Returns whether epsilon is at most a budget; quick where it is far below."""
-        samples = np.array([float(self._samples)])
-        quick = epsilons_at_orders(self._curve[None], self._table.header.delta, samples)[0]
-        return bool(quick <= budget) or self.epsilon().value <= budget
-
-    def epsilon(self) -> Bound:
-        """Returns the epsilon of all of them together; 0 if there are none."""
-        return self._table.total(self._counts.elements())
+    return epsilons_with_samplers(epsilon, delta, samples)
 
 
 def covers(claim: Fraction | None, epsilon: float) -> bool:
@@ -212,17 +175,9 @@ def _takes_seconds(event: Event) -> bool:
     return isinstance(event, SampledWithoutReplacement) and isinstance(event.event, Composed) and has_shares(event)
 
 
-def _substance(release: Reserve | Central) -> object:
-    """Returns what of a record bears on its event; equal rounds have it in common."""
-    if isinstance(release, Central):
-        return release
-    return (
-        release.mechanism,
-        release.sampling,
-        release.min_survivors,
-        release.squared_norm_bound,
-        release.dimension,
-        release.invited,
-        release.local_variance,
-        release.clip_bit_variance,
-    )
+def _converted(orders: _Array, curves: _Array, deltas: _Array) -> _Array:
+    """Returns the epsilons at each order (Canonne, Kamath, Steinke 2020, Prop. 12), with what rounding may take."""
+    loss = (np.log(deltas)[:, None] + np.log(orders)) / (orders - 1)
+    epsilons = curves - np.log1p(1 / (orders - 1)) - loss + _ROUNDING * (curves + np.abs(loss))
+    # What is no number is no bound.
+    return np.where(np.isnan(epsilons), math.inf, epsilons)

@@ -1,9 +1,8 @@
 """What can be wrong with a ledger, as types: the file, the call, the writer beside this one, or the server's claim."""
 
 import enum
-from pathlib import Path
 
-from dp.errors import DPError
+from dp.errors import DPError, FileLockedError, FileRefusedError
 
 __all__ = [
     "BadRecordError",
@@ -60,28 +59,12 @@ class BadRecordError(LedgerError):
         return f"record {self.record}: {self.fault}: {self.detail}"
 
 
-class LedgerLockedError(LedgerError):
+class LedgerLockedError(LedgerError, FileLockedError):
     """Somebody else has the file open for writing, or nobody can lock it here. Fields: `path`, `reason`."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
-
-
-class LedgerRefusedError(LedgerError):
+class LedgerRefusedError(LedgerError, FileRefusedError):
     """A call that the ledger's rules forbid; nothing was written. Fields: `action`, `reason`."""
-
-    def __init__(self, action: str, reason: str) -> None:
-        super().__init__(action, reason)
-        self.action = action
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.action} is refused: {self.reason}"
 
 
 class RoundRefusedError(LedgerError):

@@ -14,10 +14,11 @@ From the participants with noise in the sum, the header's colluders are taken aw
 """
 
 import enum
-import math
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, NamedTuple
 
+from dp.checks import float_above, float_below
 from dp.errors import InvalidParameterError
 from dp.events import (
     Composed,
@@ -33,7 +34,7 @@ from dp.ledger.records import CONTINUOUS, EXACT_SAMPLER, Central, Header, Reserv
 from dp.mechanisms.rounding import largest_l1
 from dp.vocabulary import DISCRETE_GAUSSIAN, GAUSSIAN, SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
 
-__all__ = ["Seen", "View", "check_release", "event_of", "float_below", "noise_samples", "seen_by"]
+__all__ = ["EventTable", "Released", "Seen", "View", "Views", "check_release", "event_of", "noise_samples", "seen_by"]
 
 
 class View(enum.StrEnum):
@@ -45,18 +46,95 @@ class View(enum.StrEnum):
     OUTSIDER = "outsider"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Released:
+    """What one record stands for; records that stand for the same share one object, so that looking it up is cheap.
+
+    Args:
+        event: what was released.
+        times: how often.
+        samples: of noise, in all of them.
+    """
+
+    event: Event
+    times: int
+    samples: int
+
+
+class Views(NamedTuple):
+    """What one record stands for in each view."""
+
+    promised: Released
+    realised: Released
+    server: Released
+    outsider: Released
+
+
+class EventTable:
+    """Decides what each record of a ledger stands for, once for all records that are alike.
+
+    Args:
+        header: of the ledger.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._plans: dict[object, int] = {}
+        self._views: dict[tuple[int, int | None], Views] = {}
+        self._released: dict[tuple[int, Seen], Released] = {}
+        self._alike: dict[tuple[Event, int, int], Released] = {}
+
+    def views(self, release: Reserve | Central, survivors: int | None = None) -> Views:
+        """Returns what a record stands for.
+
+        Args:
+            release: the record.
+            survivors: of a settled round.
+
+        Raises:
+            InvalidParameterError: a figure is out of an event's range.
+        """
+        plan = self._plans.setdefault(_substance(release), len(self._plans))
+        if (plan, survivors) not in self._views:
+            seen = (self._in_view(plan, release, view, survivors) for view in View)
+            self._views[plan, survivors] = Views(*seen)
+        return self._views[plan, survivors]
+
+    def _in_view(self, plan: int, release: Reserve | Central, view: View, survivors: int | None) -> Released:
+        seen = plan, seen_by(self._header, release, view, survivors)
+        if seen not in self._released:
+            times = release.count if isinstance(release, Central) else 1
+            key = event_of(self._header, release, view, survivors), times, noise_samples(release)
+            self._released[seen] = self._alike.setdefault(key, Released(*key))
+        return self._released[seen]
+
+
+def _substance(release: Reserve | Central) -> object:
+    """Returns what of a record bears on its event; equal rounds have it in common."""
+    if isinstance(release, Central):
+        return release
+    return (
+        release.mechanism,
+        release.sampling,
+        release.min_survivors,
+        release.squared_norm_bound,
+        release.dimension,
+        release.invited,
+        release.local_variance,
+        release.clip_bit_variance,
+    )
+
+
 def check_release(header: Header, release: Reserve | Central) -> None:
     """Checks that the figures of one record can all be true at once.
 
     Raises:
-        InvalidParameterError: a figure cannot be true beside the others, or the relation has no such mechanism.
+        InvalidParameterError: a figure cannot be true beside the others.
     """
     if isinstance(release, Reserve):
         _check_reserve(header, release)
     else:
         _check_central(release)
-    # The events have rules of their own; the fewest shares are the strictest case.
-    event_of(header, release, View.OUTSIDER)
 
 
 class Seen(NamedTuple):
@@ -109,17 +187,6 @@ def noise_samples(release: Reserve | Central) -> int:
         coordinates = release.dimension + (release.clip_bit_variance is not None)
         return release.invited * coordinates
     return release.count * (release.dimension or 0) if release.sampler == EXACT_SAMPLER else 0
-
-
-def float_below(number: Fraction) -> float:
-    """Returns the number as a float, or the next float below: what a float cannot say must not flatter."""
-    near = float(number)
-    return near if near <= number else math.nextafter(near, 0.0)
-
-
-def _float_above(number: Fraction) -> float:
-    near = float(number)
-    return near if near >= number else math.nextafter(near, math.inf)
 
 
 # --- One round with everybody's noise ---
@@ -209,7 +276,7 @@ def _sampled(event: Event, sampling: Sampling) -> Event:
     if sampling.probability is not None:
         if replaced or not isinstance(event, Gaussian | DiscreteGaussian):
             return event
-        return PoissonSampled(_float_above(sampling.probability), event)
+        return PoissonSampled(float_above(sampling.probability), event)
     if sampling.population is None or sampling.sample is None or not replaced:
         return event
     return SampledWithoutReplacement(sampling.population, sampling.sample, event)

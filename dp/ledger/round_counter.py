@@ -15,7 +15,6 @@ Security:
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +23,19 @@ from pathlib import Path
 from typing import Final
 
 from dp.checks import check_count
+from dp.durable import FileLock, replace_file
 from dp.errors import InvalidParameterError
 from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger.errors import BadRecordError, LedgerRefusedError, RoundRefusedError
-from dp.ledger.file import lock_exclusively, sync_folder
+from dp.ledger.file import ledger_errors
 from dp.ledger.records import NO_HEAD, Close, Header, Record, Reserve, decode, line_hash
 
 __all__ = ["RoundCounter"]
 
 _VERSION: Final = 1
+_MODE: Final = 0o666
+"""Less what the user's mask takes away: a count is no secret."""
+
 _MAX_ROUNDS: Final = 2**62
 
 _HASH: Final = Bytes(SHA256_BYTES, SHA256_BYTES)
@@ -191,13 +194,11 @@ class RoundCounter:
     @contextmanager
     def _exclusively(self) -> Iterator[_Memory]:
         """Yields what is on the disk, while no other process of this client reads or writes it."""
-        # Not the counter's own file, which is replaced: a lock would stay with the old one.
-        lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            lock_exclusively(lock, self._path, "another process counts a round with it")
+        lock = self._path.with_name(self._path.name + ".lock")
+        with ledger_errors():
+            held = FileLock(lock, guarded=self._path, reason="another process counts a round with it")
+        with held:
             yield self._load()
-        finally:
-            os.close(lock)
 
     def _load(self) -> _Memory:
         if self._path.exists() and not self._path.is_file():
@@ -234,14 +235,7 @@ class RoundCounter:
             "closed": int(memory.closed),
         }
         raw = {name: codec.encode(name, fields[name]) for name, codec in _FIELDS.items()}
-        # The new file is complete on the disk before it takes the name, and the name before anybody is answered.
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("wb") as file:
-            file.write(json.dumps(raw, sort_keys=True).encode("ascii") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        sync_folder(self._path.parent)
+        replace_file(self._path, [json.dumps(raw, sort_keys=True).encode("ascii") + b"\n"], mode=_MODE)
 
 
 def _ends_file(memory: _Memory, records: Sequence[Record]) -> bool:

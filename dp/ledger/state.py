@@ -1,39 +1,73 @@
-"""The rules between records: what may follow what, whoever checks it, the writer before or the auditor after."""
+"""What a ledger says so far, and the rules between its records: the writer keeps them, and readers check them.
 
-import math
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import replace
+Replaying records is the second step of an audit: each record that may come next changes the state, and what a release
+stands for is decided as its record is taken. No epsilon is computed here.
+"""
 
-from dp.errors import InvalidParameterError, UnsupportedEventError
-from dp.ledger.epsilon import EpsilonTable, covers
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dp.errors import InvalidParameterError
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
-from dp.ledger.events import check_release
+from dp.ledger.events import EventTable, Views, check_release
 from dp.ledger.records import Central, Close, Header, Record, Reserve, Settle
 
-__all__ = ["LedgerState"]
+__all__ = ["LedgerState", "Place", "Release", "Replay", "replay"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a record is: the file, counted from 0, and the number of its line, from 1."""
+
+    file: int
+    record: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A record of a release that was accepted.
+
+    Args:
+        record: a round, or releases of one trusted party.
+        place: of the record.
+        views: what it stands for.
+        survivors: participants in the sum; None if the record is no round, or one that is not settled.
+        settled: the place of the record that settles it; None like `survivors`.
+    """
+
+    record: Reserve | Central
+    place: Place
+    views: Views
+    survivors: int | None = None
+    settled: Place | None = None
+
+    def as_before(self, place: Place) -> "Release":
+        """Returns the release as it was before the record at a later place was written."""
+        if self.settled is None or self.settled < place:
+            return self
+        # Before it is settled, what a round is taken for is what it promises.
+        views = self.views._replace(realised=self.views.promised)
+        return replace(self, views=views, survivors=None, settled=None)
 
 
 class LedgerState:
-    """What a ledger says so far: its header, its releases, and which of them are settled.
+    """A ledger's header, its releases, and which of them are settled.
 
     A file that continues another goes on with that one's state.
 
     Args:
         header: of the first file.
-        table: computes each release's epsilon, which the record has to claim.
-
-    Raises:
-        InvalidParameterError: the header's delta or budget has no use.
     """
 
-    def __init__(self, header: Header, table: EpsilonTable | None = None) -> None:
+    def __init__(self, header: Header) -> None:
         self.header = header
-        self.table = EpsilonTable(header) if table is None else table
-        self.releases: list[Reserve | Central] = []
-        self.survivors: dict[int, int] = {}
+        self.releases: list[Release] = []
         self.closed = False
-        self._reserves: dict[int, Reserve] = {}
+        self.place = Place(0, 1)
+        """Where the last record is."""
+        self._events = EventTable(header)
+        self._rounds: dict[int, int] = {}
+        """Where the release of each round is among the releases."""
         self._last_round = 0
 
     @property
@@ -47,67 +81,59 @@ class LedgerState:
         Raises:
             LedgerRefusedError: it may not come next.
             InvalidParameterError: a figure is wrong; it is named.
-            UnsupportedEventError: no bound is known for such a release.
         """
         if self.closed and not isinstance(record, Header):
             raise LedgerRefusedError("a record", "the ledger is closed; continue it in a new file")
         if isinstance(record, Header):
             self._check_header(record)
         elif isinstance(record, Reserve):
-            self._check_release(record)
+            self.views(record)
             if record.round <= self._last_round:
                 raise LedgerRefusedError(
                     f"a reserve of round {record.round}", f"rounds rise, and the last one was {self._last_round}"
                 )
         elif isinstance(record, Central):
-            self._check_release(record)
+            self.views(record)
         elif isinstance(record, Settle):
             self._check_settle(record)
 
+    def views(self, release: Reserve | Central) -> Views:
+        """Returns what a release stands for, before it is settled.
+
+        Raises:
+            InvalidParameterError: a figure cannot be true beside the others, or the relation has no such mechanism.
+        """
+        check_release(self.header, release)
+        return self._events.views(release)
+
     def apply(self, record: Record) -> None:
         """Takes a record that was checked into account."""
+        self.place = self.place_of(record)
         if isinstance(record, Header):
             self.closed = False
-        elif isinstance(record, Reserve):
-            self.releases.append(record)
-            self._reserves[record.round] = record
-            self._last_round = record.round
-        elif isinstance(record, Central):
-            self.releases.append(record)
+        elif isinstance(record, Reserve | Central):
+            if isinstance(record, Reserve):
+                self._rounds[record.round] = len(self.releases)
+                self._last_round = record.round
+            views = self._events.views(record)
+            self.releases.append(Release(record=record, place=self.place, views=views))
         elif isinstance(record, Settle):
-            self.survivors[record.round] = record.survivors
+            number = self._rounds[record.round]
+            release = self.releases[number]
+            views = self._events.views(release.record, record.survivors)
+            self.releases[number] = replace(release, views=views, survivors=record.survivors, settled=self.place)
         elif isinstance(record, Close):
             self.closed = True
 
-    def replay(self, record: Record, number: int) -> None:
-        """Checks and applies a record that was read from a file.
-
-        Args:
-            record: the record.
-            number: of its line, for the error.
-
-        Raises:
-            BadRecordError: it may not come next, or a figure is wrong.
-        """
-        try:
-            self.check(record)
-        except (LedgerRefusedError, InvalidParameterError, UnsupportedEventError) as error:
-            raise BadRecordError(number, Fault.FIGURE, str(error)) from None
-        self.apply(record)
-
-    def prepare(self, records: Iterable[Record]) -> None:
-        """Computes at once what `replay` would compute one by one for many records; wrong ones are left to it."""
-        many = []
-        for record in records:
-            if isinstance(record, Reserve | Central):
-                with suppress(InvalidParameterError):
-                    many.append(self.table.promised(record))
-        with suppress(UnsupportedEventError):
-            self.table.prepare(many)
+    def place_of(self, following: Record) -> Place:
+        """Returns the place of a record that comes next: a header begins a file."""
+        if isinstance(following, Header):
+            return Place(self.place.file + 1, 1)
+        return Place(self.place.file, self.place.record + 1)
 
     def unsettled(self) -> tuple[int, ...]:
         """Returns the rounds that are reserved and not settled: they count in full."""
-        return tuple(number for number in self._reserves if number not in self.survivors)
+        return tuple(number for number, place in self._rounds.items() if self.releases[place].survivors is None)
 
     def _check_header(self, header: Header) -> None:
         if not self.closed:
@@ -116,20 +142,54 @@ class LedgerState:
             reason = "a ledger goes on with the scope, budget and assumptions of the one that it continues"
             raise LedgerRefusedError("another header", reason)
 
-    def _check_release(self, release: Reserve | Central) -> None:
-        check_release(self.header, release)
-        if not covers(release.epsilon, self.table.alone(self.table.promised(release))):
-            allowed = f"at least {float(self.table.claim(release) or math.inf):.9g}, as follows from the rest"
-            offered = None if release.epsilon is None else f"{float(release.epsilon):.9g}"
-            raise InvalidParameterError("epsilon", offered, allowed)
-
     def _check_settle(self, settle: Settle) -> None:
         action = f"a settle of round {settle.round}"
-        reserve = self._reserves.get(settle.round)
-        if reserve is None:
+        place = self._rounds.get(settle.round)
+        if place is None:
             raise LedgerRefusedError(action, "there is no reserve of it")
-        if settle.round in self.survivors:
+        release = self.releases[place]
+        if release.survivors is not None:
             raise LedgerRefusedError(action, "it is settled already")
-        if not reserve.min_survivors <= settle.survivors <= reserve.invited:
-            allowed = f"from min_survivors, {reserve.min_survivors}, to invited, {reserve.invited}"
+        if not isinstance(release.record, Reserve):  # pragma: no cover - `apply` notes the places of reserves only
+            raise LedgerRefusedError(action, "it is no round")
+        fewest, most = release.record.min_survivors, release.record.invited
+        if not fewest <= settle.survivors <= most:
+            allowed = f"from min_survivors, {fewest}, to invited, {most}"
             raise InvalidParameterError("survivors", settle.survivors, allowed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """The state that records lead to.
+
+    Args:
+        state: after the last record that may stand where it does; None if there is no record.
+        stopped: the place of the record that may not; None if all may.
+        fault: what is wrong with it.
+    """
+
+    state: LedgerState | None
+    stopped: Place | None = None
+    fault: BadRecordError | None = None
+
+
+def replay(records: Sequence[Record]) -> Replay:
+    """Replays the records of a ledger, up to the first that may not come next.
+
+    Args:
+        records: in their order; the first is a header, as reading makes sure.
+    """
+    if not records:
+        return Replay(state=None)
+    first = records[0]
+    if not isinstance(first, Header):
+        return Replay(state=None, stopped=Place(0, 1), fault=BadRecordError(1, Fault.CHAIN, "it is no header"))
+    state = LedgerState(first)
+    for record in records[1:]:
+        try:
+            state.check(record)
+        except (LedgerRefusedError, InvalidParameterError) as error:
+            place = state.place_of(record)
+            return Replay(state=state, stopped=place, fault=BadRecordError(place.record, Fault.FIGURE, str(error)))
+        state.apply(record)
+    return Replay(state=state)

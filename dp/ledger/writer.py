@@ -11,21 +11,25 @@ what happens in a crash, and `dp.ledger.audit` the same checks and sums from out
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Self
 
+from dp.checks import float_below
 from dp.errors import BudgetExceededError, InvalidParameterError
 from dp.events import Event
 from dp.ledger.central import centrals_of
-from dp.ledger.epsilon import Spending
-from dp.ledger.errors import LedgerRefusedError
-from dp.ledger.events import check_release, float_below
+from dp.ledger.chain import Chain
+from dp.ledger.epsilon import EpsilonTable
+from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
+from dp.ledger.events import Released
 from dp.ledger.file import LedgerFile, TornTail
 from dp.ledger.reading import read_ledger
 from dp.ledger.records import NO_HEAD, Central, Close, Head, Header, Record, Reserve, Settle, encode, line_hash
 from dp.ledger.signing import LedgerKey
-from dp.ledger.state import LedgerState
+from dp.ledger.spending import Spending
+from dp.ledger.state import LedgerState, replay
 from dp.vocabulary import SampleKnownTo
 
 __all__ = ["Ledger"]
@@ -44,15 +48,16 @@ class Ledger:
         what `record_past` put there.
     """
 
-    def __init__(self, file: LedgerFile, state: LedgerState, key: LedgerKey | None) -> None:
+    def __init__(self, file: LedgerFile, state: LedgerState, table: EpsilonTable, key: LedgerKey | None) -> None:
         self._file = file
         self._state = state
+        self._table = table
         self._key = key
         self._head = NO_HEAD
         self._ends = {NO_HEAD: 0}
-        self._spending = Spending(state.table)
+        self._spending = Spending(table)
         for release in state.releases:
-            _add(self._spending, state, release)
+            self._spending.add(release.views.promised)
 
     @classmethod
     def create(
@@ -77,16 +82,16 @@ class Ledger:
         header = replace(header, key=None if key is None else key.public_key)
         head = NO_HEAD
         if predecessors:
-            before = read_ledger(predecessors)
-            state, head = before.sound(), before.chains[-1].head
+            state, table, before = _read(predecessors)
+            head = before.head
             state.check(header)
             state.apply(header)
         else:
-            state = LedgerState(header)
+            state, table = LedgerState(header), EpsilonTable(header.delta)
         line = encode(header, head)
         file = LedgerFile(Path(path), create=True)
         try:
-            ledger = cls(file, state, key)
+            ledger = cls(file, state, table, key)
             file.append(line)
         except BaseException:
             file.close()
@@ -112,13 +117,11 @@ class Ledger:
         """
         file = LedgerFile(Path(path))
         try:
-            reading = read_ledger((*predecessors, path))
-            state = reading.sound()
-            chain = reading.chains[-1]
+            state, table, chain = _read((*predecessors, path))
             header_key = None if chain.header is None else chain.header.key
             if header_key != (None if key is None else key.public_key):
                 raise InvalidParameterError("key", key, "the one whose public half is in the header")
-            ledger = cls(file, state, key)
+            ledger = cls(file, state, table, key)
         except BaseException:
             file.close()
             raise
@@ -158,8 +161,7 @@ class Ledger:
             InvalidParameterError: a figure of the record is wrong.
             UnsupportedEventError: no bound is known for such a release.
         """
-        self._check(release)
-        return not self._with([release]).is_within(self._budget)
+        return not self._with([self._promised(release)]).is_within(self._budget)
 
     def epsilon_with(self, release: Reserve | Central) -> float:
         """Returns the promised epsilon of everything so far and one more release.
@@ -168,8 +170,7 @@ class Ledger:
             InvalidParameterError: a figure of the record is wrong.
             UnsupportedEventError: no bound is known for such a release.
         """
-        self._check(release)
-        return self._with([release]).epsilon().value
+        return self._with([self._promised(release)]).epsilon().value
 
     def reserve(self, reserve: Reserve) -> bytes:
         """Reserves a round: to be called before anybody is asked to unmask.
@@ -300,27 +301,27 @@ class Ledger:
     def _budget(self) -> float:
         return float_below(self.header.budget)
 
-    def _release(self, releases: Sequence[Reserve] | Sequence[Central], *, past: bool = False) -> bytes:
-        claimed: list[Reserve | Central] = []
-        for release in releases:
-            self._check(release)
-            claimed.append(replace(release, epsilon=self._state.table.claim(release)))
-        spending = self._with(claimed)
+    def _release(self, releases: Sequence[Reserve | Central], *, past: bool = False) -> bytes:
+        promised = [self._promised(release) for release in releases]
+        spending = self._with(promised)
         if not past and not spending.is_within(self._budget):
             raise BudgetExceededError(spending.epsilon().value, float(self.header.budget))
+        claimed: list[Reserve | Central] = []
+        for release, one in zip(releases, promised, strict=True):
+            claimed.append(replace(release, epsilon=self._table.claim(one)))
         head = self._write(*claimed)
         self._spending = spending
         return head
 
-    def _check(self, release: Reserve | Central) -> None:
+    def _promised(self, release: Reserve | Central) -> Released:
         # What has no record is refused before any formula meets it.
         encode(release, self._head)
-        check_release(self.header, release)
+        return self._state.views(release).promised
 
-    def _with(self, releases: Sequence[Reserve | Central]) -> Spending:
+    def _with(self, promised: Sequence[Released]) -> Spending:
         spending = self._spending.copy()
-        for release in releases:
-            _add(spending, self._state, release)
+        for one in promised:
+            spending.add(one)
         return spending
 
     def _write(self, *records: Record) -> bytes:
@@ -344,5 +345,20 @@ class Ledger:
             self._ends[self._head] = end
 
 
-def _add(spending: Spending, state: LedgerState, release: Reserve | Central) -> None:
-    spending.add(state.table.promised(release))
+def _read(paths: Sequence[_PathLike]) -> tuple[LedgerState, EpsilonTable, Chain]:
+    """Returns what a ledger's files say, their epsilons, and the last file.
+
+    Raises:
+        BadRecordError: there is a fault; the first is raised.
+    """
+    reading = read_ledger(paths)
+    replayed = replay(reading.records)
+    state = replayed.state
+    table = EpsilonTable(Fraction(1) if state is None else state.header.delta)
+    false_claim = None if state is None else table.false_claim(state.releases)
+    for fault in (None if false_claim is None else false_claim[1], replayed.fault, reading.fault):
+        if fault is not None:
+            raise fault
+    if state is None:
+        raise BadRecordError(1, Fault.FIELDS, "there is no complete record")
+    return state, table, reading.chains[-1]

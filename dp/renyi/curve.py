@@ -27,12 +27,12 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
+from dp.renyi.distributed import distributed_discrete_gaussian_rdp, ratio, skellam_rdp
 from dp.renyi.sampled_curves import Curve, PoissonSampledCurve, SampledCurve, WithoutReplacementCurve
 from dp.renyi.sampled_gaussian import largest_real_order, poisson_gaussian_rdp
 from dp.renyi.sampled_without_replacement import gaussian_without_replacement_rdp
-from dp.renyi.shares import distributed_discrete_gaussian_rdp, ratio, skellam_rdp
 from dp.renyi.skellam_numerical import LARGEST_VARIANCE, numerical_skellam_rdp
-from dp.special import special
+from dp.special import erf
 from dp.vocabulary import Relation
 
 __all__ = ["RenyiCurve", "check_supported", "discrete_gaussian_rdp"]
@@ -301,7 +301,7 @@ class _PairArrays:
             return np.asarray(1 - 2 * self._sigma**2 * np.log(self._part), dtype=np.float64)
 
     def total_variation(self) -> float:
-        return float(self._count @ (self._part * special.erf(1 / (math.sqrt(8) * self._sigma))))
+        return float(self._count @ (self._part * erf(1 / (math.sqrt(8) * self._sigma))))
 
 
 def _kinds(event: object) -> Iterator[type]:

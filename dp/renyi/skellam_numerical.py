@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from dp.checks import check_count, check_fraction, check_real
 from dp.events import Skellam
-from dp.renyi.shares import skellam_rdp
+from dp.renyi.distributed import skellam_rdp
 
 __all__ = [
     "LARGEST_ORDER_TIMES_SHIFT",

@@ -13,10 +13,21 @@ A sum that wraps is useless, and no less private: an estimate is good enough.
 """
 
 import math
+from typing import Final
 
-from dp.special import special
+from dp.special import erfcinv
 
-__all__ = ["bit_wrap_probability", "largest_sum_variance", "needed_bits", "sum_variance", "wrap_probability"]
+__all__ = [
+    "WRAP_PROBABILITY",
+    "bit_wrap_probability",
+    "largest_sum_variance",
+    "needed_bits",
+    "sum_variance",
+    "wrap_probability",
+]
+
+WRAP_PROBABILITY: Final = 1e-6
+"""The largest probability that a round's sum wraps: one round in a million comes out useless."""
 
 
 def sum_variance(
@@ -58,4 +69,4 @@ def largest_sum_variance(modulus_bits: int, dimension: int, probability: float) 
 
 def _deviations(dimension: int, probability: float) -> float:
     """Returns k: a normal variable is so many standard deviations away with probability p/d."""
-    return math.sqrt(2) * float(special.erfcinv(probability / dimension))
+    return math.sqrt(2) * erfcinv(probability / dimension)

@@ -13,37 +13,27 @@ from fractions import Fraction
 from typing import Any, Final, Self
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
+from dp.accounting.sampler_share import bound_with_samplers
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
-from dp.exact_json import Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
-from dp.mechanisms.rounding import largest_l1
-from dp.noise.samplers import TOTAL_VARIATION_BITS
-from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
+from dp.mechanisms.rounding import LIKELY, largest_l1, squared_norm_bound
+from dp.shares.fields import FIELDS
+from dp.shares.modulus import WRAP_PROBABILITY, bit_wrap_probability, sum_variance, wrap_probability
+from dp.vocabulary import SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
 
-__all__ = ["LARGEST_LOCAL_VARIANCE", "SMALLEST_GAUSSIAN_SHARE", "DistributedPlan"]
-
-LARGEST_LOCAL_VARIANCE: Final = 10**8
-"""Of the noise of one client: with a standard deviation of 10**4 steps, rounding adds less than 1e-8 of that."""
-
-SMALLEST_GAUSSIAN_SHARE: Final = Fraction(1, 4)
-"""A standard deviation of 1/2: below, nothing is proved about sums of discrete Gaussians."""
+__all__ = ["DistributedPlan"]
 
 _SCHEMA: Final = "distributed-plan/1"
 
-_MAX_CLIENTS: Final = 2**32
-_MAX_DIMENSION: Final = 2**40
-_MAX_NORM: Final = 2**96
-_MAX_BITS: Final = 64
-_MOST_BIT_VARIANCE: Final = 2**64
-_LEAST_VARIANCE: Final = Fraction(1, 2**80)
-"""The samplers make no smaller noise."""
-_POSITIVE: Final = Rational(positive=True)
-_PROBABILITY: Final = Rational(positive=True, high=Fraction(1))
-_PEOPLE: Final = Integer(1, _MAX_CLIENTS)
+_FINEST: Final = 2**40
+"""The most steps of the lattice that the clip norm may have: float64 then still has 12 bits of each step."""
 
 _SLACK: Final = 1 + Fraction(1, 2**40)
-"""By so much a figure of another computer may differ."""
+"""Two computers' figures may differ by this factor: their libraries of elementary functions round differently."""
+
+_WRAP_SLACK: Final = 2
+"""The same for the estimated probability of a wrap, which is far from exact itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +105,7 @@ class DistributedPlan:
     method: Method
 
     def __post_init__(self) -> None:
-        for name, codec in _CODECS.items():
+        for name, codec in FIELDS.items():
             codec.encode(name, getattr(self, name))
         _check_relation(self)
         _check_cohort(self)
@@ -201,10 +191,32 @@ class DistributedPlan:
         return self._epsilon(self._inner(survivors))
 
     def verify(self) -> None:
-        """Works the promise out again.
+        """Works out again what the plan says of itself, and refuses the first figure that does not hold.
+
+        To be called by each party that did not make the plan. In this order:
+
+        * `promised_epsilon`: the accountant's epsilon of all rounds is no larger, and the promise keeps the target.
+        * `scale`: the clip norm has at most 2**40 steps of the lattice; and `beta` is in the range of floats.
+        * `squared_norm_bound`: a client whose vector keeps to the clip norm can round it within the bound. With less it
+          would have to refuse, and so tell about its vector's norm.
+        * `modulus_bits`: a round's sum wraps with a probability of at most `WRAP_PROBABILITY`, 1e-6, and so do its
+          clip bits if there are any.
+        * `wrap_probability`: no less than half of the probability as it is worked out here.
+        * `inflation`: the quotient of the norm bound and the scaled clip norm.
+
+        What is left needs no check here: `padded_dimension` and `l1_bound` are checked when a plan is made,
+        `smallest_modulus_bits` depends on a choice that the plan does not hold, and `order` and `method` only say how
+        the promise was found.
 
         Raises:
-            InvalidParameterError: the promise is smaller than what the plan guarantees, or above the target.
+            InvalidParameterError: a figure does not hold. `parameter` names it, `allowed` says what would.
+
+        Guarantees:
+            A plan that `dp.plan` made passes on every computer: figures may differ by what libraries of elementary
+            functions differ in.
+
+        Cost:
+            That of `epsilon`: milliseconds, and seconds where the numerical divergence decides.
         """
         bound = self.epsilon().value
         if not math.isfinite(bound) or self.promised_epsilon * _SLACK < Fraction(bound):
@@ -212,10 +224,22 @@ class DistributedPlan:
         if self.promised_epsilon > self.target_epsilon:
             allowed = f"at most target_epsilon, {float(self.target_epsilon)!r}"
             raise InvalidParameterError("promised_epsilon", float(self.promised_epsilon), allowed)
+        self._verify_lattice()
+        self._verify_modulus()
+
+    def round_wraps(self) -> tuple[float, float]:
+        """Returns the estimated probabilities that a round's sum wraps in the vector, and in the clip bit if any."""
+        variance = sum_variance(
+            self.scaled_clip, self.padded_dimension, self.clients, float(self.local_variance), self.vectors_per_client
+        )
+        vector = wrap_probability(self.modulus_bits, self.padded_dimension, variance)
+        if self.clip_bit_variance is None:
+            return vector, 0.0
+        return vector, bit_wrap_probability(self.modulus_bits, self.clients, float(self.clip_bit_variance))
 
     def to_dict(self) -> dict[str, object]:
         """Returns the plan as JSON values: integers, texts, and rationals as "p/q" in lowest terms."""
-        return {name: codec.encode(name, getattr(self, name)) for name, codec in _CODECS.items()} | {"schema": _SCHEMA}
+        return {name: codec.encode(name, getattr(self, name)) for name, codec in FIELDS.items()} | {"schema": _SCHEMA}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Self:
@@ -226,16 +250,42 @@ class DistributedPlan:
         """
         if not isinstance(raw, Mapping) or raw.get("schema") != _SCHEMA:
             raise InvalidParameterError("schema", raw.get("schema") if isinstance(raw, Mapping) else None, _SCHEMA)
-        unlike = sorted((set(raw) ^ set(_CODECS)) - {"schema"}, key=str)
+        unlike = sorted((set(raw) ^ set(FIELDS)) - {"schema"}, key=str)
         if unlike:
             raise InvalidParameterError(str(unlike[0]), raw.get(unlike[0]), "a field of a plan, and each of them there")
-        values: dict[str, Any] = {name: codec.decode(name, raw[name]) for name, codec in _CODECS.items()}
+        values: dict[str, Any] = {name: codec.decode(name, raw[name]) for name, codec in FIELDS.items()}
         return cls(**values)
 
     def digest(self) -> bytes:
         """Returns the SHA-256 of the plan as JSON with sorted keys, without spaces, in ASCII."""
         text = json.dumps(self.to_dict(), ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("ascii")).digest()
+
+    def _verify_lattice(self) -> None:
+        steps = self.scale * self.clip
+        # Whether it is in the range of floats is asked first.
+        if steps > 2 * _FINEST or not 0 < float(steps) <= _FINEST:
+            raise InvalidParameterError("scale", self.scale, "one with which the clip norm has at most 2**40 steps")
+        # Clients have room for the usual beta at least, whatever the plan says.
+        beta = min(float(self.beta), LIKELY)
+        if beta == 0:
+            raise InvalidParameterError("beta", self.beta, "in the range of floats")
+        least = squared_norm_bound(self.scaled_clip, self.padded_dimension, beta)
+        if self.squared_norm_bound < least:
+            allowed = f"at least {least}: a client whose vector rounds to more would have to refuse, and tell its norm"
+            raise InvalidParameterError("squared_norm_bound", self.squared_norm_bound, allowed)
+
+    def _verify_modulus(self) -> None:
+        vector, bits = self.round_wraps()
+        if max(vector, bits) > WRAP_PROBABILITY * _SLACK:
+            allowed = f"more: the sum of a round would wrap with probability {max(vector, bits):.2g}, above 1e-6"
+            raise InvalidParameterError("modulus_bits", self.modulus_bits, allowed)
+        wraps = min(1.0, vector + bits)
+        if self.wrap_probability * _WRAP_SLACK < Fraction(wraps):
+            raise InvalidParameterError("wrap_probability", float(self.wrap_probability), f"about {wraps:.2g}")
+        inflation = Fraction(math.sqrt(self.squared_norm_bound) / self.scaled_clip)
+        if self.inflation > inflation * _SLACK or self.inflation * _SLACK < inflation:
+            raise InvalidParameterError("inflation", float(self.inflation), f"{float(inflation)!r}")
 
     def _inner(self, survivors: int | None) -> Event:
         if survivors is None:
@@ -259,55 +309,11 @@ class DistributedPlan:
 
     def _epsilon(self, event: Event) -> Bound:
         accountant = RdpAccountant().compose(event, self.rounds)
-        distance = Fraction(self.rounds * self.clients * self.noisy_coordinates, 2**TOTAL_VARIATION_BITS)
-        # What the samplers are off by costs delta (1 + e^epsilon) times that, where epsilon is what comes out.
-        assumed = float(self.target_epsilon)
-        while True:
-            try:
-                rest = self.delta - distance * (1 + Fraction(math.exp(assumed)))
-            except OverflowError:
-                rest = Fraction(0)
-            if rest <= 0:
-                return Bound(math.inf, None, Method.NO_GUARANTEE)
-            bound = accountant.epsilon(_rounded_down(rest))
-            if bound.value <= assumed or bound.value == math.inf:
-                return bound
-            assumed = bound.value + 1
+        samples = self.rounds * self.clients * self.noisy_coordinates
+        return bound_with_samplers(accountant.epsilon, self.delta, samples, assumed=float(self.target_epsilon))
 
 
-_CODECS: Final[Mapping[str, Codec]] = {
-    "mechanism": Text(frozenset({SKELLAM, DISTRIBUTED_DISCRETE_GAUSSIAN})),
-    "relation": Member(Relation),
-    "unit": Member(Unit),
-    "adversary": Member(Adversary),
-    "target_epsilon": _POSITIVE,
-    "delta": _PROBABILITY,
-    "rounds": Integer(1, 2**63),
-    "sampling": Optional(SamplingCodec()),
-    "clients": _PEOPLE,
-    "vectors_per_client": _PEOPLE,
-    "min_survivors": _PEOPLE,
-    "colluders": Integer(0, _MAX_CLIENTS),
-    "clip": _POSITIVE,
-    "dimension": Integer(1, _MAX_DIMENSION),
-    "padded_dimension": Integer(1, _MAX_DIMENSION),
-    "scale": _POSITIVE,
-    "beta": _PROBABILITY,
-    "squared_norm_bound": Integer(1, _MAX_NORM),
-    "l1_bound": Integer(1, _MAX_NORM),
-    "local_variance": Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(LARGEST_LOCAL_VARIANCE)),
-    "clip_bit_variance": Optional(Rational(positive=True, low=_LEAST_VARIANCE, high=Fraction(_MOST_BIT_VARIANCE))),
-    "modulus_bits": Integer(1, _MAX_BITS),
-    "smallest_modulus_bits": Integer(1, _MAX_BITS),
-    "wrap_probability": Rational(high=Fraction(1)),
-    "inflation": _POSITIVE,
-    "promised_epsilon": Rational(),
-    "order": Optional(Rational()),
-    "method": Member(Method),
-}
-"""The one JSON form of each field."""
-
-if {field.name for field in fields(DistributedPlan)} != set(_CODECS):  # pragma: no cover
+if {field.name for field in fields(DistributedPlan)} != set(FIELDS):  # pragma: no cover
     raise TypeError("a field of a plan has no JSON form")
 
 
@@ -341,8 +347,3 @@ def _check_relation(plan: DistributedPlan) -> None:
         raise InvalidParameterError("sampling", plan.sampling.scheme, allowed)
     if plan.amplified and plan.relation is not Relation.REPLACE_ONE:
         raise InvalidParameterError("relation", str(plan.relation), "replace-one where a secret sample amplifies")
-
-
-def _rounded_down(number: Fraction) -> float:
-    near = float(number)
-    return near if near <= number else math.nextafter(near, 0.0)

@@ -21,14 +21,12 @@ from dp.checks import check_count, check_delta, check_member, check_real
 from dp.errors import InvalidParameterError
 from dp.mechanisms.rounding import LIKELY, largest_l1, scaled_clip_of, squared_norm_bound
 from dp.noise.samplers import TOTAL_VARIATION_BITS
-from dp.shares.modulus import bit_wrap_probability, largest_sum_variance, needed_bits, sum_variance, wrap_probability
-from dp.shares.plan import LARGEST_LOCAL_VARIANCE, SMALLEST_GAUSSIAN_SHARE, DistributedPlan
+from dp.shares.fields import LARGEST_LOCAL_VARIANCE, SMALLEST_GAUSSIAN_SHARE
+from dp.shares.modulus import WRAP_PROBABILITY, largest_sum_variance, needed_bits, sum_variance
+from dp.shares.plan import DistributedPlan
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM, Adversary, Relation, Sampling, Unit
 
-__all__ = ["MAX_INFLATION", "WRAP_PROBABILITY", "InfeasiblePlanError", "plan"]
-
-WRAP_PROBABILITY: Final = 1e-6
-"""Of one round: one in a million comes out useless."""
+__all__ = ["MAX_INFLATION", "InfeasiblePlanError", "plan"]
 
 MAX_INFLATION: Final = 1.1
 """What rounding may add to the noise, unless more is allowed: a tenth. One more bit of modulus makes it a fortieth."""
@@ -337,16 +335,14 @@ def _largest_clip(like: DistributedPlan, coarsest: float, room: float, most_nois
 def _finished(found: DistributedPlan, smallest_modulus_bits: int) -> DistributedPlan:
     """Returns the plan with what follows from its lattice and its noise."""
     bound = found.epsilon()
-    wraps = wrap_probability(found.modulus_bits, found.padded_dimension, _sum_variance(found))
-    if found.clip_bit_variance is not None:
-        bits_wrap = bit_wrap_probability(found.modulus_bits, found.clients, float(found.clip_bit_variance))
-        if bits_wrap > WRAP_PROBABILITY:
-            raise InfeasiblePlanError("clip_bit_noise", float(found.clip_bit_variance), "less, or modulus_bits more")
-        wraps = min(1.0, wraps + bits_wrap)
+    vector_wraps, bits_wrap = found.round_wraps()
+    if bits_wrap > WRAP_PROBABILITY:
+        offered = float(found.clip_bit_variance or 0)
+        raise InfeasiblePlanError("clip_bit_noise", offered, "less, or modulus_bits more")
     return replace(
         found,
         smallest_modulus_bits=smallest_modulus_bits,
-        wrap_probability=Fraction(wraps),
+        wrap_probability=Fraction(min(1.0, vector_wraps + bits_wrap)),
         inflation=Fraction(math.sqrt(found.squared_norm_bound) / found.scaled_clip),
         promised_epsilon=Fraction(bound.value),
         order=None if bound.order is None else Fraction(bound.order),

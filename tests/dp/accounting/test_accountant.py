@@ -2,8 +2,6 @@
 
 import math
 import pickle
-import subprocess
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -25,7 +23,7 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
-from dp.renyi.shares import distributed_discrete_gaussian_rdp, skellam_rdp
+from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp
 from dp.vocabulary import Relation, Unit
 from tests.kit import accounting_oracle as oracle
 
@@ -400,13 +398,3 @@ def test_more_honest_noise_never_costs() -> None:
     ):
         bounds = [spent(make(n), 10).epsilon(1e-5).value for n in (1, 2, 3, 10, 50, 99, 100, 101, 120, 400)]
         assert bounds == sorted(bounds, reverse=True)
-
-
-def test_without_scipy_the_import_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['scipy'] = None\n"
-        "try:\n import dp.accounting.accountant\nexcept ImportError as error:\n print(repr(error), error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("MissingExtraError('dp', 'scipy')")
-    assert "pip install 'secagg[dp]'" in done.stdout

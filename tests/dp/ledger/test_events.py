@@ -24,8 +24,9 @@ from dp.events import (
 )
 from dp.ledger.curves import ORDERS, many_curves
 from dp.ledger.epsilon import EpsilonTable, covers
-from dp.ledger.events import View, check_release, event_of, noise_samples
+from dp.ledger.events import EventTable, View, event_of, noise_samples
 from dp.ledger.records import Central, Header
+from dp.ledger.state import LedgerState
 from dp.ledger.writer import Ledger
 from dp.renyi.curve import RenyiCurve
 from dp.shares.planning import plan
@@ -148,7 +149,7 @@ def test_central_noise_on_a_poisson_sample():
 )
 def test_a_mechanism_has_its_own_figures(fields: dict[str, Any], name: str):
     with pytest.raises(InvalidParameterError, match=name):
-        check_release(CENTRAL, Central(**fields))
+        LedgerState(CENTRAL).views(Central(**fields))
 
 
 # --- Claims and totals ---
@@ -173,7 +174,7 @@ def test_a_claim_is_the_published_bound_at_the_fixed_orders():
     mu = mpmath.mpf(68) * 10**7 / 20
     # The samplers' share of delta is 1e-22 here: nothing of these digits.
     expected = epsilon_of(((int(a), skellam_rho(int(a), mu, 10**6, 10**6)) for a in ORDERS), mpmath.mpf(10) ** -5)
-    claim = EpsilonTable(HEADER).claim(a_round(1))
+    claim = EpsilonTable(HEADER.delta).claim(EventTable(HEADER).views(a_round(1)).promised)
     assert claim is not None
     assert claim.denominator <= 10**9
     assert 0 <= claim - Fraction(str(expected)) <= Fraction(2, 10**9)
@@ -200,9 +201,9 @@ def test_a_claim_may_be_more_than_it_has_to_be_and_not_less():
 
 
 def test_many_different_rounds_get_a_bound_a_little_above_the_accountants():
-    table = EpsilonTable(replace(HEADER, colluders=0))
+    table, events = EpsilonTable(HEADER.delta), EventTable(replace(HEADER, colluders=0))
     rounds = [
-        table.promised(a_round(i + 1, local_variance=Fraction(10**9 + 10**5 * i, 20), dimension=10**6))
+        events.views(a_round(i + 1, local_variance=Fraction(10**9 + 10**5 * i, 20), dimension=10**6)).promised
         for i in range(257)
     ]
     few = table.total(rounds[:256])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dp.errors import InvalidParameterError
 from dp.events import Skellam
 from dp.renyi import skellam_numerical as divergence
-from dp.renyi.shares import skellam_rdp
+from dp.renyi.distributed import skellam_rdp
 from dp.renyi.skellam_numerical import least_skellam_rdp, numerical_skellam_rdp, skellam_divergence
 from tests.kit import skellam_oracle as oracle
 

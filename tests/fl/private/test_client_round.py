@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-import dp.ledger.round_counter
+import dp.durable
 from dp.ledger.errors import LedgerLockedError, RoundRefusedError
 from dp.ledger.file import lock_exclusively
 from dp.ledger.round_counter import RoundCounter
@@ -383,7 +383,7 @@ def test_a_client_that_crashed_while_it_counted_is_out_of_the_round_or_not_in_it
 
     with monkeypatch.context() as patch:
         # After the new file took the name: the round is counted, and nobody knows.
-        patch.setattr(dp.ledger.round_counter, "sync_folder", killed)
+        patch.setattr(dp.durable, "sync_folder", killed)
         with pytest.raises(KeyboardInterrupt):
             scene.deliver(VICTIM)
     for again in (scene.clients[VICTIM], scene.client(VICTIM)):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp.events import DistributedDiscreteGaussian, Skellam
-from dp.renyi.shares import distributed_discrete_gaussian_rdp, skellam_rdp
+from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp
 from tests.kit import skellam_oracle as oracle
 
 ORDERS = [1.0001, 1.5, 2.0, 17.25, 300.0, 10**4]

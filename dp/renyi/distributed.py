@@ -1,4 +1,4 @@
-"""Renyi divergences of noise that is added in shares: the published bounds, for one release and without sampling.
+"""Renyi divergences of noise that is added in shares: the published bounds.
 
 `dp.renyi.skellam_numerical` has a second bound for Skellam noise, which is smaller where it can be had.
 """
@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dp.events import DistributedDiscreteGaussian, Skellam
+from dp.errors import UnsupportedEventError
+from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
+from dp.renyi.sampled_curves import WithoutReplacementCurve
 
-__all__ = ["distributed_discrete_gaussian_rdp", "ratio", "skellam_rdp"]
+__all__ = ["distributed_discrete_gaussian_rdp", "has_shares", "ratio", "shares_rdp", "skellam_rdp"]
 
 _Array = npt.NDArray[np.float64]
 
@@ -136,6 +138,45 @@ def _tau(local_variance: float, shares: int) -> _Array:
     sums[1:] += np.cumsum(sums[:-1, -1])[:, None]
     tau: _Array = 10 * sums.ravel()[:shares]
     return tau
+
+
+def has_shares(event: Event) -> bool:
+    """Returns whether participants added the noise of an event, or of a part of it."""
+    if isinstance(event, Composed):
+        return any(has_shares(part) for part, _ in event.events)
+    if isinstance(event, SampledWithoutReplacement):
+        return has_shares(event.event)
+    return isinstance(event, Skellam | DistributedDiscreteGaussian)
+
+
+def shares_rdp(orders: _Array, event: Event) -> _Array:
+    """Returns the published bounds for an event all of whose noise is added in shares.
+
+    Args:
+        orders: integers, as the theorem on Skellam noise is for no others; at least 2, float64, shape (n,).
+        event: Skellam or discrete Gaussian shares, several of these composed, or a sample of them.
+
+    Returns:
+        The bounds, shape (n,), float64.
+
+    Raises:
+        UnsupportedEventError: the event is none of these.
+    """
+    if isinstance(event, Skellam):
+        return skellam_rdp(orders, event)
+    if isinstance(event, DistributedDiscreteGaussian):
+        return distributed_discrete_gaussian_rdp(orders, event)
+    if isinstance(event, Composed):
+        return np.asarray(sum(count * shares_rdp(orders, part) for part, count in event.events), dtype=np.float64)
+    if not isinstance(event, SampledWithoutReplacement):
+        raise UnsupportedEventError(event, "its noise is not added in shares")
+    if event.sample == event.population:
+        return shares_rdp(orders, event.event)
+    if event.sample == 0:
+        return np.zeros(orders.shape)
+    inner = event.event
+    part = event.sample / event.population
+    return WithoutReplacementCurve(lambda inner_orders: shares_rdp(inner_orders, inner), part)(orders)
 
 
 def ratio(numerator: int | Fraction, denominator: Fraction) -> float:
