@@ -29,8 +29,6 @@ from secagg.protocol import SnapshotRole, read_snapshot, write_snapshot
 
 __all__ = ["ErrorFeedback"]
 
-"""Of the snapshot; 1 and 2 are a client's and a server's session, 3 and 4 their private rounds."""
-
 _VERSION: Final = 1
 _DTYPE: Final = np.dtype("<f8")
 _MAX_LENGTH: Final = 2**32
