@@ -22,7 +22,6 @@ All are functions of the mean alone, which is what secure aggregation releases. 
 mean they are post-processing and cost no privacy; their state tells no more than the released means do.
 """
 
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,6 +31,7 @@ import numpy.typing as npt
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
 from fl.training.optimizer_state import MOMENTS, OptimizerState, are_finite
@@ -298,22 +298,9 @@ class FedAdam(_Adaptive):
 
 def _check_positive(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        value = _number(optimizer, name, "a finite float above 0")
-        if not 0 < value <= sys.float_info.max:
-            raise InvalidParameterError(name, value, "a finite float above 0")
-        object.__setattr__(optimizer, name, float(value))
+        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, open_low=True))
 
 
 def _check_decay(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        value = _number(optimizer, name, "a float from 0 to below 1")
-        if not 0 <= value < 1:
-            raise InvalidParameterError(name, value, "a float from 0 to below 1")
-        object.__setattr__(optimizer, name, float(value))
-
-
-def _number(optimizer: ServerOptimizer, name: str, allowed: str) -> int | float:
-    value: object = getattr(optimizer, name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidParameterError(name, type(value).__name__, allowed)
-    return value
+        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, 1.0, open_high=True))

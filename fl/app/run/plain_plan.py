@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fl.arrays.schema import ArraySchema
+from fl.checks import check_integer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.errors import UnsafePlanError
 from secagg import (
@@ -20,7 +21,6 @@ from secagg import (
     SessionParams,
     default_threshold,
 )
-from secagg.params import check_integer
 
 __all__ = ["PlainPlan"]
 
