@@ -1,6 +1,8 @@
 """Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
 
+from secagg.client.invitation import read_invitation
 from secagg.client.session import ClientSession
+from secagg.client.states import check_identity
 from secagg.errors import (
     SERVER,
     AuthenticationError,
@@ -71,7 +73,9 @@ __all__ = [
     "UnexpectedMessageError",
     "certify",
     "check_client_id",
+    "check_identity",
     "choose",
     "default_threshold",
+    "read_invitation",
     "simulate",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -49,6 +50,7 @@ from secagg.protocol.messages import (
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
+from secagg.stages import Stage
 
 _EXPECTED: Final[dict[type, type[Message]]] = {
     SharingKeys: KeyRoster,
@@ -56,6 +58,15 @@ _EXPECTED: Final[dict[type, type[Message]]] = {
     CheckingConsistency: SurvivorSet,
     AwaitingSurvivors: SurvivorSet,
     Unmasking: UnmaskingRequest,
+}
+
+
+_STAGES: Final[dict[type, Stage]] = {
+    SharingKeys: Stage.SHARE_KEYS,
+    MaskingInput: Stage.MASKED_INPUT,
+    CheckingConsistency: Stage.CONSISTENCY,
+    AwaitingSurvivors: Stage.UNMASK,
+    Unmasking: Stage.UNMASK,
 }
 
 
@@ -81,6 +92,10 @@ class ClientSession(Uncopyable):
         policy: what this client accepts from any server.
         identity: its long-term key; needed in the ACTIVE model.
         executor: runs the mask generation in shards; a thread pool. None is serial.
+        before_answering: called with the stage before each answer but the first, when the message for it has come. What
+            it raises is raised by `receive`, nothing is answered and no state is spent. It may be called again for one
+            stage, where a message turns out to be malformed or the vector to be unusable, and it must not call
+            this session.
 
     Raises:
         InvalidParameterError: the client's id is none.
@@ -93,6 +108,7 @@ class ClientSession(Uncopyable):
 
     __slots__ = (
         "_accepted",
+        "_before_answering",
         "_client",
         "_executor",
         "_identity",
@@ -112,6 +128,7 @@ class ClientSession(Uncopyable):
         identity: Identity | None = None,
         *,
         executor: Executor | None = None,
+        before_answering: Callable[[Stage], None] | None = None,
     ) -> None:
         check_client_id("client", client)
         check_identity(policy, client, identity)
@@ -119,6 +136,7 @@ class ClientSession(Uncopyable):
         self._policy = policy
         self._identity = identity
         self._executor = executor
+        self._before_answering = before_answering
         self._state: ClientState | None = None
         self._session: tuple[SessionParams, bytes] | None = None
         self._over = False
@@ -257,6 +275,7 @@ class ClientSession(Uncopyable):
         identity: Identity | None = None,
         wrapping_key: bytes | None = None,
         executor: Executor | None = None,
+        before_answering: Callable[[Stage], None] | None = None,
     ) -> "ClientSession":
         """Returns the session of a snapshot.
 
@@ -265,7 +284,7 @@ class ClientSession(Uncopyable):
             InvalidInputError: the identity or the wrapping key does not fit.
         """
         content = read_snapshot(SnapshotRole.CLIENT, data, _Snapshot, wrapping_key)
-        session = cls(content.client, content.policy, identity, executor=executor)
+        session = cls(content.client, content.policy, identity, executor=executor, before_answering=before_answering)
         session._over = content.over
         session._session = content.session
         session._accepted = content.accepted
@@ -284,6 +303,8 @@ class ClientSession(Uncopyable):
             self._end()
             return None
         state = self._state
+        if self._before_answering is not None and isinstance(message, _EXPECTED.get(type(state), Abort)):
+            self._before_answering(_STAGES[type(state)])
         reply: Message
         if isinstance(state, SharingKeys) and isinstance(message, KeyRoster):
             self._state, reply = state.share_keys(message)
