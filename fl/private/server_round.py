@@ -8,26 +8,21 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
-import msgspec
-
 from dp import BudgetExceededError, Ledger
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
+from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateSum, PrivateVector
-from secagg import NO_MODEL, AbortCode, ClientId, Fault, InvalidStateError, Result, ServerSession, StateSpentError
-from secagg.protocol import SnapshotRole, Uncopyable, read_snapshot, write_snapshot
+from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, ServerSession, Stage, StateSpentError
+from secagg.protocol import SnapshotRole, Uncopyable, write_snapshot
 
 __all__ = ["ServerRound"]
 
-_VERSION: Final = 1
-_UNMASK: Final = "unmask"
 _NO_HASH: Final = bytes(32)
 
 
-class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    version: int
-    plan_digest: bytes
+class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fields=True):
     round_number: int
     clip: float
     head: bytes
@@ -185,7 +180,7 @@ class ServerRound(Uncopyable):
                 closed.sum, len(closed.survivors)
             )
         lines: tuple[bytes, ...] = ()
-        if self._session.stage == _UNMASK:
+        if self._session.stage == Stage.UNMASK:
             lines = self._reserve()
         self._outbound = {client: _step(lines, message) for client, message in closed.items()}
         return self._outbound
@@ -203,7 +198,7 @@ class ServerRound(Uncopyable):
         """
         self._check_alive()
         content = _Snapshot(
-            _VERSION,
+            VERSION,
             self._plan.digest,
             self._round_number,
             self._clip,
@@ -229,11 +224,7 @@ class ServerRound(Uncopyable):
             PlanMismatchError: it is of another plan, or of another ledger.
             InvalidInputError: the wrapping key does not fit.
         """
-        content = read_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, wrapping_key)
-        if content.version != _VERSION:
-            raise InvalidStateError("the snapshot is of another version")
-        if content.plan_digest != plan.digest:
-            raise PlanMismatchError("plan", content.plan_digest.hex(), plan.digest.hex())
+        content = read_round_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, plan=plan, wrapping_key=wrapping_key)
         plan.check_header(ledger.header)
         if not ledger.had(content.head):
             raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
@@ -241,7 +232,7 @@ class ServerRound(Uncopyable):
         restored = cls.__new__(cls)
         restored._begin(plan, ledger, content.round_number, content.clip, content.head, session)
         lines: tuple[bytes, ...] = ()
-        if session.stage == _UNMASK:
+        if session.stage == Stage.UNMASK:
             if content.round_number not in ledger.unsettled:
                 raise PlanMismatchError("ledger", "a round that is settled or not reserved", "an unsettled one")
             lines = ledger.lines_since(content.head)

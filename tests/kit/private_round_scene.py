@@ -21,12 +21,12 @@ from dp.ledger.writer import Ledger
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema
 from fl.private.client_round import ClientRound
+from fl.private.contribution import Contribution
 from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
-from fl.private.simulation import Contribution
 from fl.private.vector import PrivateSum
 from secagg.errors import SERVER, ClientId, StateSpentError, TooFewClientsError
 from secagg.params import AdversaryModel, SessionParams
@@ -135,8 +135,7 @@ class Scene:
         data = self.outbound[client] if data is None else data
         if not session.wants_input:
             return session.receive(data)
-        given = contribution_of(self.plan, client)
-        return session.receive(data, update=given.update, weight=given.weight, side_values=given.side_values)
+        return session.receive(data, contribution_of(self.plan, client))
 
     def exchange(self, silent: Collection[ClientId] = ()) -> PrivateSum | None:
         """One honest exchange; returns what is released, if that was the last."""

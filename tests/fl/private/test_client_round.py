@@ -31,6 +31,7 @@ from secagg.params import AdversaryModel
 from secagg.primitives.signing import Identity
 from secagg.protocol.messages import AbortCode
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
+from secagg.stages import Stage
 from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
@@ -421,11 +422,16 @@ def test_a_client_that_crashed_between_the_reserve_and_its_answer_is_out(
     scene = at(tmp_path, "unmask", adversary)
     snapshot = scene.clients[VICTIM].to_bytes()
 
-    def killed(*_: object, **__: object) -> None:
+    approve = ClientRound._approve
+
+    def killed(client: ClientRound, stage: Stage) -> None:
+        approve(client, stage)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("secagg.client.session.ClientSession.receive", killed)
+        patch.setattr(ClientRound, "_approve", killed)
+        # The session was begun with the genuine one.
+        scene.clients[VICTIM] = restored(scene, VICTIM, snapshot)
         with pytest.raises(KeyboardInterrupt):
             scene.deliver(VICTIM)
     assert scene.counters[VICTIM]._load().witnessed == 1
