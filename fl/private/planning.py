@@ -11,10 +11,12 @@ from dp.vocabulary import SKELLAM
 from fl.arrays.schema import ArraySchema
 from fl.checks import check_integer, check_number
 from fl.codecs.rotation import padded
+from fl.cohort import threshold
 from fl.errors import UnsafePlanError
-from fl.private.plan import MAX_WEIGHT, WEIGHT, PrivatePlan
-from fl.private.side_values import SideValue, joint_factor
-from secagg import MAX_COHORT_SIZE, AdversaryModel, Certificate, InvalidParameterError, SessionParams, default_threshold
+from fl.private.plan import PrivatePlan
+from fl.private.plan_checks import check_weight_cap
+from fl.private.side_values import WEIGHT, SideValue, joint_factor
+from secagg import MAX_COHORT_SIZE, AdversaryModel, Certificate, InvalidParameterError, SessionParams
 
 __all__ = ["MAX_INFLATION", "make_plan"]
 
@@ -88,7 +90,7 @@ def make_plan(
     Cost:
         Some tenths of a second.
     """
-    _check_weight_cap(weight_cap)
+    check_weight_cap(weight_cap)
     if not isinstance(schema, ArraySchema):
         raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
     if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
@@ -147,12 +149,6 @@ def make_plan(
     )
 
 
-def _check_weight_cap(weight_cap: object) -> None:
-    if type(weight_cap) is not int or not 1 <= weight_cap <= MAX_WEIGHT:
-        why = "weights need a public cap, an int from 1 to 2**53: without one nothing bounds what a client changes"
-        raise UnsafePlanError("weight_cap", weight_cap, why)
-
-
 def _session(
     clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
@@ -170,7 +166,7 @@ def _session(
     else:
         params = SessionParams(
             cohort_size=clients,
-            threshold=_threshold(clients, max_dropouts, colluders, adversary),
+            threshold=threshold(clients=clients, max_dropouts=max_dropouts, colluders=colluders, adversary=adversary),
             vector_length=1,
             modulus_bits=1,
             adversary=adversary,
@@ -182,15 +178,6 @@ def _session(
         why = f"with {colluders} colluders a session takes at least {fewest} survivors: at most {most} may vanish"
         raise UnsafePlanError("max_dropouts", max_dropouts, why)
     return params
-
-
-def _threshold(clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel) -> int:
-    """Returns the usual threshold of the complete graph, or the nearest that dropouts and colluders allow."""
-    peers = clients - 1
-    # More than half of all peers; and what each client's own policy demands, see `secagg.policy`.
-    corrupt = (peers + colluders) // 2 if adversary is AdversaryModel.ACTIVE else colluders
-    lowest = max(peers // 2, corrupt) + 1
-    return max(lowest, min(default_threshold(clients), peers - max_dropouts))
 
 
 def _bits(bytes_per_parameter: float, modulus_bits: int | None, size: int, dimension: int) -> int:

@@ -21,8 +21,8 @@ from fl.arrays.schema import Arrays, NamedArrays
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
 from fl.private.contribution import Contribution
-from fl.private.plan import WEIGHT, PrivatePlan
-from fl.private.side_values import read_side_values, scaled_side_values
+from fl.private.plan import PrivatePlan
+from fl.private.side_values import WEIGHT, read_side_values, scaled_side_values
 from secagg import InvalidInputError
 from secagg.primitives import word_dtype
 

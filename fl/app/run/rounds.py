@@ -16,8 +16,8 @@ from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.parallel import thread_pool
 from fl.private.contribution import Contribution
-from fl.private.plan import WEIGHT, PrivatePlan
-from fl.private.side_values import scaled_side_values
+from fl.private.plan import PrivatePlan
+from fl.private.side_values import WEIGHT, scaled_side_values
 from fl.private.simulation import simulate_round
 from secagg import AdversaryModel, ClientId, Identity, InvalidInputError, TooFewClientsError, simulate
 

@@ -18,7 +18,7 @@ from dp.mechanisms.rounding import largest_l1
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, Adversary, Relation, SampleKnownTo, Sampling, Unit
 from fl.arrays.schema import ArraySchema
 from fl.errors import PlanMismatchError, UnsafePlanError
-from fl.private.plan import PrivatePlan, _fraction
+from fl.private.plan import PrivatePlan
 from fl.private.side_values import SideValue
 from secagg.errors import LocalError
 from secagg.graph.choosing import choose
@@ -374,14 +374,6 @@ def test_a_policy_accepts_the_plans_session_and_pins_it():
     assert policy.application == params.application
     assert (policy.round_number, policy.vector_length, policy.modulus_bits) == (2, 16, plan.noise.modulus_bits)
     assert policy.identities == public_keys(plan)
-
-
-def test_the_policy_assumes_exactly_the_plans_colluders():
-    for clients in [*range(1, 130), 997, 1000, 10**4 + 7, 2**20]:
-        for colluders in {0, clients // 10, clients // 3, (clients - 1) // 2}:
-            fraction = _fraction(colluders, clients)
-            assert math.ceil(Fraction(str(fraction)) * clients) == colluders
-            assert fraction < 0.5
 
 
 def test_the_vector_has_a_power_of_two_of_coordinates_and_the_bit():
