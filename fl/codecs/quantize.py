@@ -43,7 +43,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from fl.checks import check_integer, check_number
-from fl.errors import OverflowError_
+from fl.errors import ModulusTooSmallError
 from secagg import InvalidInputError
 
 __all__ = ["Quantizer"]
@@ -79,7 +79,7 @@ class Quantizer:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
-        OverflowError_: the modulus does not hold the sum of so many clients even on the coarsest grid.
+        ModulusTooSmallError: the modulus does not hold the sum of so many clients even on the coarsest grid.
 
     Guarantees:
         The words of up to `clients` honest clients sum to at most 2**modulus_bits - 1.
@@ -98,7 +98,7 @@ class Quantizer:
         largest = 2**self.modulus_bits - 1
         fills = self.clients * self.levels <= largest < self.clients * (self.levels + 1)
         if self.levels < 1 or not fills:
-            raise OverflowError_(self.clients, self.weight_cap, self.modulus_bits, self.clients.bit_length())
+            raise ModulusTooSmallError(self.clients, self.weight_cap, self.modulus_bits, self.clients.bit_length())
 
     @property
     def levels(self) -> int:

@@ -89,7 +89,7 @@ class ServerRound(Uncopyable):
 
     @property
     def stage(self) -> str:
-        """The session's current round."""
+        """The session's current stage: a `secagg.Stage` or its text."""
         return self._session.stage
 
     @property

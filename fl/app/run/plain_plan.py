@@ -45,7 +45,7 @@ class PlainPlan:
 
     Raises:
         UnsafePlanError: no client would take part.
-        InvalidParameterError, OverflowError_: a number is out of its range, or the modulus is too small.
+        InvalidParameterError, ModulusTooSmallError: a number is out of its range, or the modulus is too small.
     """
 
     schema: ArraySchema
