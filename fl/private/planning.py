@@ -102,7 +102,13 @@ def make_plan(
         sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap), share=weight_share))
     if adaptive is not None and adaptive.clip_norm != clip:
         raise UnsafePlanError("adaptive.clip_norm", adaptive.clip_norm, f"the first round's clip is {clip}")
-    session = _session(clients, max_dropouts, colluders, adversary, certificate)
+    session = _session(
+        clients=clients,
+        max_dropouts=max_dropouts,
+        colluders=colluders,
+        adversary=adversary,
+        certificate=certificate,
+    )
     dimension = schema.size + len(sides)
 
     def noise(bits: int) -> DistributedPlan:
@@ -126,7 +132,7 @@ def make_plan(
         )
 
     if bytes_per_parameter is not None:
-        modulus_bits = _bits(bytes_per_parameter, modulus_bits, schema.size, dimension)
+        modulus_bits = _bits(bytes_per_parameter, modulus_bits, size=schema.size, dimension=dimension)
     planned = noise(noise(_WIDEST).smallest_modulus_bits if modulus_bits is None else modulus_bits)
     return PrivatePlan(
         scope=scope,
@@ -150,7 +156,7 @@ def make_plan(
 
 
 def _session(
-    clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
+    *, clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
     """Returns graph, threshold and minimum of survivors; vector and modulus are still to be filled in."""
     check_integer("clients", clients, 3, MAX_COHORT_SIZE)
@@ -180,7 +186,7 @@ def _session(
     return params
 
 
-def _bits(bytes_per_parameter: float, modulus_bits: int | None, size: int, dimension: int) -> int:
+def _bits(bytes_per_parameter: float, modulus_bits: int | None, *, size: int, dimension: int) -> int:
     """Returns the bits for each coordinate of the rotated vector, which is longer than the model."""
     if modulus_bits is not None:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "modulus_bits says the same already")

@@ -32,7 +32,7 @@ class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fiel
 class ServerRound(Uncopyable):
     """One private round on the server.
 
-    Send `offer()` to every client, feed `receive` what they answer, and call `close_round` when your deadline is over
+    Send `offer()` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is over
     or everyone has answered; send what it returns, until it returns the `PrivateSum`.
 
     Args:
@@ -69,10 +69,10 @@ class ServerRound(Uncopyable):
             raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
         params = plan.session_params(round_number, clip, ledger.head)
         session = ServerSession(params, clients, identities, executor=executor)
-        self._begin(plan, ledger, round_number, clip, ledger.head, session)
+        self._begin(plan, ledger, round_number=round_number, clip=clip, head=ledger.head, session=session)
 
     def _begin(
-        self, plan: PrivatePlan, ledger: Ledger, round_number: int, clip: float, head: bytes, session: ServerSession
+        self, plan: PrivatePlan, ledger: Ledger, *, round_number: int, clip: float, head: bytes, session: ServerSession
     ) -> None:
         self._plan = plan
         self._ledger = ledger
@@ -114,7 +114,7 @@ class ServerRound(Uncopyable):
 
     @property
     def outbound(self) -> Mapping[ClientId, bytes]:
-        """What the last `close_round` returned: send it again where it may have been lost."""
+        """What the last `close_stage` returned: send it again where it may have been lost."""
         return self._outbound
 
     @property
@@ -149,7 +149,7 @@ class ServerRound(Uncopyable):
         self._check_alive()
         self._session.receive(sender, data)
 
-    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
+    def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
         """Ends the current stage.
 
         Args:
@@ -185,12 +185,16 @@ class ServerRound(Uncopyable):
         self._outbound = {client: _step(lines, message) for client, message in closed.items()}
         return self._outbound
 
+    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
+        """The former name of `close_stage`, kept for one version: a round is one of training, and holds all stages."""
+        return self.close_stage(model_digest)
+
     def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
         """Returns the message that ends the round for every client that gets it."""
         return _step((), self._session.abort_message(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
-        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_round` only.
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_stage` only.
 
         Raises:
             InvalidStateError: an answer of the current stage was accepted already.
@@ -230,7 +234,9 @@ class ServerRound(Uncopyable):
             raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
         session = ServerSession.from_bytes(content.session, executor=executor)
         restored = cls.__new__(cls)
-        restored._begin(plan, ledger, content.round_number, content.clip, content.head, session)
+        restored._begin(
+            plan, ledger, round_number=content.round_number, clip=content.clip, head=content.head, session=session
+        )
         lines: tuple[bytes, ...] = ()
         if session.stage == Stage.UNMASK:
             if content.round_number not in ledger.unsettled:

@@ -93,7 +93,7 @@ def simulate_round(
             if reply is not None:
                 up[client] += len(reply)
                 server.receive(client, reply)
-        closed = server.close_round(model_digest)
+        closed = server.close_stage(model_digest)
         if isinstance(closed, PrivateSum):
             return SimulatedRound(closed, server.survivors, up, down)
         outbound = closed

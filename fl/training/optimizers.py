@@ -177,13 +177,17 @@ class FedAvgM(ServerOptimizer):
         return (momentum,), delta
 
 
+@dataclass(frozen=True, slots=True)
 class _Adaptive(ServerOptimizer):
     """What FedAdagrad, FedYogi and FedAdam have in common."""
 
-    __slots__ = ()
-    learning_rate: float
-    tau: float
-    beta_1: float
+    learning_rate: float = 0.1
+    tau: float = 1e-3
+    beta_1: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "tau")
+        _check_decay(self, "beta_1")
 
     def _first_moments(self) -> tuple[float, ...]:
         return 0.0, self.tau * self.tau
@@ -206,6 +210,17 @@ class _Adaptive(ServerOptimizer):
 
 
 @dataclass(frozen=True, slots=True)
+class _Forgetting(_Adaptive):
+    """What FedYogi and FedAdam have in common: their second moment decays too."""
+
+    beta_2: float = 0.99
+
+    def __post_init__(self) -> None:
+        _Adaptive.__post_init__(self)
+        _check_decay(self, "beta_2")
+
+
+@dataclass(frozen=True, slots=True)
 class FedAdagrad(_Adaptive):
     """Adagrad on the server: steps shrink as a coordinate's squares add up.
 
@@ -219,13 +234,7 @@ class FedAdagrad(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedAdagrad"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
     beta_1: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         squares += second
@@ -233,7 +242,7 @@ class FedAdagrad(_Adaptive):
 
 
 @dataclass(frozen=True, slots=True)
-class FedYogi(_Adaptive):
+class FedYogi(_Forgetting):
     """Yogi on the server: the second moment grows and shrinks by a share of the square, so it forgets slowly.
 
     Args:
@@ -247,14 +256,6 @@ class FedYogi(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedYogi"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1", "beta_2")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         np.subtract(second, squares, out=scratch)
@@ -266,7 +267,7 @@ class FedYogi(_Adaptive):
 
 
 @dataclass(frozen=True, slots=True)
-class FedAdam(_Adaptive):
+class FedAdam(_Forgetting):
     """Adam on the server, without bias correction, as in the paper.
 
     Args:
@@ -280,14 +281,6 @@ class FedAdam(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedAdam"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1", "beta_2")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         squares *= 1 - self.beta_2

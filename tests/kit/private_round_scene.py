@@ -147,7 +147,7 @@ class Scene:
         return self.close()
 
     def close(self) -> PrivateSum | None:
-        closed = self.server.close_round()
+        closed = self.server.close_stage()
         if isinstance(closed, PrivateSum):
             return closed
         self.outbound = closed
@@ -258,7 +258,7 @@ class Scene:
             for client, data in [(client, lie(client)) for client in self.outbound]
         ]
         with pytest.raises(TooFewClientsError) as stuck:
-            self.server.close_round()
+            self.server.close_stage()
         assert stuck.value.remaining == 0
         assert self.server.survivors == frozenset()
         return errors[0]

@@ -112,7 +112,7 @@ def test_a_budget_spent_in_between_ends_the_round_before_anybody_unmasks(tmp_pat
     assert scene.files() == before
     assert len(before["ledger"].splitlines()) == lines == 4
     assert scene.server.outbound == outbound
-    for call in (scene.server.close_round, scene.server.to_bytes, lambda: scene.server.receive(VICTIM, b"")):
+    for call in (scene.server.close_stage, scene.server.to_bytes, lambda: scene.server.receive(VICTIM, b"")):
         with pytest.raises(StateSpentError):
             call()
     assert scene.server.survivors == frozenset()
@@ -196,7 +196,7 @@ def test_a_closed_ledger_is_refused_at_the_reserve(tmp_path: Path):
     with pytest.raises(LedgerRefusedError):
         scene.exchange()
     with pytest.raises(StateSpentError):
-        scene.server.close_round()
+        scene.server.close_stage()
 
 
 # --------------------------------------------------------------------------------------------- Reserve, then settle
@@ -242,7 +242,7 @@ def test_a_settled_round_is_over(tmp_path: Path, adversary: AdversaryModel):
     assert scene.server.survivors == frozenset(scene.ids)
     files = scene.files()
     with pytest.raises(StateSpentError):
-        scene.server.close_round()
+        scene.server.close_stage()
     with pytest.raises((StateSpentError, UnexpectedMessageError)):
         scene.server.receive(VICTIM, b"late")
     with pytest.raises(StateSpentError):
@@ -266,7 +266,7 @@ def test_a_disk_that_refuses_the_reserve_ends_the_round(tmp_path: Path, monkeypa
     # Nobody was asked, and nobody will be.
     assert scene.server.outbound == outbound
     monkeypatch.undo()
-    for call in (scene.server.close_round, scene.server.to_bytes):
+    for call in (scene.server.close_stage, scene.server.to_bytes):
         with pytest.raises(StateSpentError):
             call()
     assert scene.ledger.unsettled == ()
@@ -286,7 +286,7 @@ def test_a_disk_that_refuses_to_settle_loses_the_sum_and_the_round_counts(
     monkeypatch.undo()
     assert scene.server.survivors == frozenset()
     with pytest.raises(StateSpentError):
-        scene.server.close_round()
+        scene.server.close_stage()
     assert scene.ledger.unsettled == (1,)
     report = audit([tmp_path / "ledger"])
     assert (report.verdict, report.unsettled) == (Verdict.FINE, (1,))
@@ -300,7 +300,7 @@ def test_too_few_answers_leave_the_round_open(tmp_path: Path, adversary: Adversa
         scene.server.receive(client, answers[client] or b"")
     before = scene.files()
     with pytest.raises(TooFewClientsError) as stuck:
-        scene.server.close_round()
+        scene.server.close_stage()
     assert (stuck.value.needed, stuck.value.remaining) == (4, 3)
     assert scene.files() == before
     assert scene.server.awaited == frozenset(scene.ids)
@@ -443,7 +443,7 @@ def test_a_server_restored_after_the_reserve_sends_it_again_and_goes_on(tmp_path
         scene.server.receive(client, answer or b"")
     for client in scene.ids[3:]:
         scene.server.receive(client, scene.deliver(client) or b"")
-    assert isinstance(scene.server.close_round(), PrivateSum)
+    assert isinstance(scene.server.close_stage(), PrivateSum)
     assert len((tmp_path / "ledger").read_bytes().splitlines()) == 3
 
 
@@ -454,16 +454,16 @@ def test_a_snapshot_from_before_the_reserve_does_not_reserve_twice(tmp_path: Pat
     answers = {client: scene.deliver(client) for client in scene.ids}
     for client, answer in answers.items():
         scene.server.receive(client, answer or b"")
-    scene.server.close_round()
+    scene.server.close_stage()
     before = scene.files()
     # It crashed before it saved or sent anything. What was reserved counts, and the round is over.
     scene.server = restored(scene, snapshot)
     for client, answer in answers.items():
         scene.server.receive(client, answer or b"")
     with pytest.raises(LedgerRefusedError):
-        scene.server.close_round()
+        scene.server.close_stage()
     with pytest.raises(StateSpentError):
-        scene.server.close_round()
+        scene.server.close_stage()
     assert scene.files() == before
     assert scene.ledger.unsettled == (1,)
     assert scene.begin(2).finish().survivors == 5
@@ -487,10 +487,10 @@ def test_a_round_restored_twice_is_settled_once(tmp_path: Path):
         answer = scene.deliver(client) or b""
         scene.server.receive(client, answer)
         twin.receive(client, answer)
-    assert isinstance(scene.server.close_round(), PrivateSum)
+    assert isinstance(scene.server.close_stage(), PrivateSum)
     before = scene.files()
     with pytest.raises(LedgerRefusedError):
-        twin.close_round()
+        twin.close_stage()
     assert scene.files() == before
 
 
