@@ -18,6 +18,7 @@ import fl.private.vector
 from dp.ledger.records import NO_HEAD, Record, Reserve, decode, encode, line_hash
 from dp.ledger.round_counter import RoundCounter
 from dp.ledger.writer import Ledger
+from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema
 from fl.private.client_round import ClientRound
@@ -53,6 +54,9 @@ USUAL: dict[str, Any] = {
     "rounds": 3,
 }
 LOSS = SideValue(name="loss", low=0.0, high=5.0, share=0.5)
+
+ADAPTIVE = AdaptiveClipping(1.0, 1.0, smallest=0.01, largest=100.0)
+WRAPPING_KEY = bytes(range(32))
 
 VICTIM, OTHER = 7, 1000
 IDS = (3, VICTIM, OTHER, 2**40, 2**64 - 1, 11, 12, 13, 14, 15)
@@ -262,6 +266,10 @@ class Scene:
         assert stuck.value.remaining == 0
         assert self.server.survivors == frozenset()
         return errors[0]
+
+
+def at(folder: Path, stage: str, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:
+    return Scene(folder, planned(adversary=adversary, **changes)).begin().until(stage)
 
 
 def invitation(params: SessionParams, session_id: bytes, **changes: Any) -> bytes:
