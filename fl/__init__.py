@@ -6,13 +6,14 @@ from fl.arrays.schema import ArraySchema, ArraySpec
 from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.digits import load_digits
-from fl.errors import MissingExtraError, OverflowError_, SchemaMismatchError
+from fl.errors import MissingExtraError, ModulusTooSmallError, OverflowError_, SchemaMismatchError
 from fl.parallel import thread_pool
 
 __all__ = [
     "ArraySchema",
     "ArraySpec",
     "MissingExtraError",
+    "ModulusTooSmallError",
     "OverflowError_",
     "Quantizer",
     "SchemaMismatchError",

@@ -5,7 +5,14 @@ All are `LocalError`s: they are raised before anything is masked or sent.
 
 from secagg import LocalError
 
-__all__ = ["MissingExtraError", "OverflowError_", "PlanMismatchError", "SchemaMismatchError", "UnsafePlanError"]
+__all__ = [
+    "MissingExtraError",
+    "ModulusTooSmallError",
+    "OverflowError_",
+    "PlanMismatchError",
+    "SchemaMismatchError",
+    "UnsafePlanError",
+]
 
 
 class SchemaMismatchError(LocalError, ValueError):
@@ -21,10 +28,11 @@ class SchemaMismatchError(LocalError, ValueError):
         return f"{self.what}: offered {self.offered}, expected {self.expected}"
 
 
-class OverflowError_(LocalError, OverflowError):  # noqa: N801 -- the plain name is Python's
+class ModulusTooSmallError(LocalError, OverflowError):
     """The clients' sum could wrap around the modulus. Fields: `clients`, `weight_cap`, `modulus_bits`, `needed`.
 
-    `needed` is the smallest number of modulus bits that holds the sum.
+    `needed` is the smallest number of modulus bits that holds the sum. `OverflowError_` is this error's older name; it
+    stays for one version.
     """
 
     def __init__(self, clients: int, weight_cap: int, modulus_bits: int, needed: int) -> None:
@@ -39,6 +47,10 @@ class OverflowError_(LocalError, OverflowError):  # noqa: N801 -- the plain name
             f"the sum of {self.clients} clients (weights up to {self.weight_cap}) could wrap around "
             f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, or fewer clients"
         )
+
+
+OverflowError_ = ModulusTooSmallError
+"""The older name of `ModulusTooSmallError`; it stays for one version."""
 
 
 class UnsafePlanError(LocalError, ValueError):

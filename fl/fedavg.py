@@ -5,13 +5,11 @@ zero and so makes the best of a clip. Deltas are float64 whatever the model's dt
 unsigned integers can be negative, and one of float16 need not be a float16.
 """
 
-import sys
-
 import numpy as np
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
-from secagg import InvalidParameterError
+from fl.checks import check_number
 
 __all__ = ["apply", "client_delta", "delta_schema"]
 
@@ -60,10 +58,7 @@ def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) 
         InvalidInputError: the sum does not fit the dtype of an array.
         InvalidParameterError: the learning rate is no finite number.
     """
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, (int, float)):
-        raise InvalidParameterError("learning_rate", type(learning_rate).__name__, "a float")
-    if not abs(learning_rate) <= sys.float_info.max:
-        raise InvalidParameterError("learning_rate", learning_rate, "finite")
+    learning_rate = check_number("learning_rate", learning_rate)
     schema = ArraySchema.of(global_model)
     step = flatten(mean_delta, delta_schema(schema))
     # As above.

@@ -16,7 +16,7 @@ import numpy as np
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
-from fl.private.simulation import Contribution
+from fl.private.contribution import Contribution
 from secagg import ClientId, LocalError, check_client_id
 
 __all__ = ["EvaluatedStudy", "GuardedStudy", "Study", "StudyError", "load_study"]

@@ -1,6 +1,8 @@
 """Secure aggregation: a server learns the sum of many clients' vectors and nothing else."""
 
 from secagg.checks import check_client_id
+from secagg.client.advertising_keys import check_identity
+from secagg.client.invitation import read_invitation
 from secagg.client.session import ClientSession
 from secagg.errors import (
     SERVER,
@@ -72,7 +74,9 @@ __all__ = [
     "UnexpectedMessageError",
     "certify",
     "check_client_id",
+    "check_identity",
     "choose",
     "default_threshold",
+    "read_invitation",
     "simulate",
 ]

@@ -24,12 +24,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
+from fl.checks import check_integer
+from secagg import InvalidInputError, InvalidStateError
 from secagg.protocol import SnapshotRole, read_snapshot, write_snapshot
 
 __all__ = ["ErrorFeedback"]
-
-"""Of the snapshot; 1 and 2 are a client's and a server's session, 3 and 4 their private rounds."""
 
 _VERSION: Final = 1
 _DTYPE: Final = np.dtype("<f8")
@@ -64,7 +63,7 @@ class ErrorFeedback:
     __slots__ = ("_intended", "_residual")
 
     def __init__(self, length: int) -> None:
-        _check_length(length)
+        check_integer("length", length, 1, _MAX_LENGTH)
         self._residual: npt.NDArray[np.float64] = np.zeros(length)
         self._intended: npt.NDArray[np.float64] | None = None
 
@@ -170,7 +169,7 @@ class ErrorFeedback:
             InvalidParameterError: the length is out of its range.
             InvalidInputError: the wrapping key has a wrong type or length.
         """
-        _check_length(length)
+        check_integer("length", length, 1, _MAX_LENGTH)
         content = read_snapshot(SnapshotRole.ERROR_FEEDBACK, data, _Content, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError(f"the residual has version {content.version}, this library reads {_VERSION}")
@@ -195,11 +194,6 @@ class ErrorFeedback:
         if not isinstance(vector, np.ndarray) or vector.dtype != np.float64 or vector.shape != (self.length,):
             raise InvalidInputError(name, "it is of another type or shape", f"float64 of shape ({self.length},)")
         _check_finite(name, vector)
-
-
-def _check_length(length: int) -> None:
-    if type(length) is not int or not 1 <= length <= _MAX_LENGTH:
-        raise InvalidParameterError("length", length, f"an int from 1 to {_MAX_LENGTH}")
 
 
 def _check_finite(name: str, vector: npt.NDArray[np.float64]) -> None:

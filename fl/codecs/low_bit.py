@@ -31,9 +31,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fl.checks import check_integer, check_number
 from fl.codecs.quantize import Quantizer
 from fl.codecs.rotation import Rotation, padded
-from secagg import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError
 
 __all__ = ["LowBit", "best_range_factor", "expected_squared_error", "unbiased_range_factor"]
 
@@ -94,15 +95,15 @@ class LowBit:
     rotation: Rotation[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_integer("bits", self.bits, _MAX_BITS)
-        _check_integer("clients", self.clients, _MAX_CLIENTS)
-        object.__setattr__(self, "clip_norm", _checked_float("clip_norm", self.clip_norm, _NORMS))
+        check_integer("bits", self.bits, 1, _MAX_BITS)
+        check_integer("clients", self.clients, 1, _MAX_CLIENTS)
+        object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, *_NORMS))
         length = padded(self.dimension)
         modulus_bits = (self.clients * (2**self.bits - 1)).bit_length()
         levels = (2**modulus_bits - 1) // self.clients
         factor = self.range_factor
         factor = best_range_factor(levels, self.clients) if factor is None else factor
-        object.__setattr__(self, "range_factor", _checked_float("range_factor", factor, _FACTORS))
+        object.__setattr__(self, "range_factor", check_number("range_factor", factor, *_FACTORS))
         largest = self.clip_norm / math.sqrt(length) * factor
         object.__setattr__(self, "quantizer", Quantizer(largest, modulus_bits, self.clients, self.weight_cap))
         object.__setattr__(self, "rotation", Rotation(self.dimension, self.seed, np.float64))
@@ -192,9 +193,9 @@ def expected_squared_error(range_factor: float, levels: int, survivors: int) -> 
     Raises:
         InvalidParameterError: a parameter is out of its range.
     """
-    factor = _checked_float("range_factor", range_factor, _FACTORS)
-    _check_integer("levels", levels, _MAX_LEVELS)
-    _check_integer("survivors", survivors, _MAX_CLIENTS)
+    factor = check_number("range_factor", range_factor, *_FACTORS)
+    check_integer("levels", levels, 1, _MAX_LEVELS)
+    check_integer("survivors", survivors, 1, _MAX_CLIENTS)
     clipped = 2 * ((1 + factor * factor) * _tail(factor) - factor * _density(factor))
     # The two terms cancel where the tail is long gone.
     return _rounding_variance(factor, levels) / survivors + max(clipped, 0.0)
@@ -211,7 +212,7 @@ def best_range_factor(levels: int, survivors: int) -> float:
     Raises:
         InvalidParameterError: a parameter is out of its range.
     """
-    _check_integer("levels", levels, _MOST_LEVELS)
+    check_integer("levels", levels, 1, _MOST_LEVELS)
     factors = [step / _STEPS for step in range(1, _STEPS * _WIDEST + 1)]
     return min(factors, key=lambda factor: expected_squared_error(factor, levels, survivors))
 
@@ -231,8 +232,8 @@ def unbiased_range_factor(dimension: int, clients: int, probability: float = 1e-
         InvalidParameterError: a parameter is out of its range.
     """
     length = padded(dimension)
-    _check_integer("clients", clients, _MAX_CLIENTS)
-    probability = _checked_float("probability", probability, (math.ulp(0.0), math.nextafter(1.0, 0.0)))
+    check_integer("clients", clients, 1, _MAX_CLIENTS)
+    probability = check_number("probability", probability, 0.0, 1.0, open_low=True, open_high=True)
     hoeffding = math.sqrt(2 * (math.log(2 * length * clients) - math.log(probability)))
     # A coordinate is never larger than the norm; the hair is for the rounding of the rotation.
     return min(hoeffding, math.sqrt(length)) * (1 + 2.0**-30)
@@ -259,14 +260,3 @@ def _density(point: float) -> float:
 
 def _tail(point: float) -> float:
     return math.erfc(point / math.sqrt(2)) / 2
-
-
-def _check_integer(name: str, value: int, largest: int) -> None:
-    if type(value) is not int or not 1 <= value <= largest:
-        raise InvalidParameterError(name, value, f"an int from 1 to {largest}")
-
-
-def _checked_float(name: str, value: float, limits: tuple[float, float]) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not limits[0] <= value <= limits[1]:
-        raise InvalidParameterError(name, value, f"a number from {limits[0]:.6g} to {limits[1]:.6g}")
-    return float(value)

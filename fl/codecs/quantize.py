@@ -42,8 +42,9 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from fl.errors import OverflowError_
-from secagg import InvalidInputError, InvalidParameterError
+from fl.checks import check_integer, check_number
+from fl.errors import ModulusTooSmallError
+from secagg import InvalidInputError
 
 __all__ = ["Quantizer"]
 
@@ -78,7 +79,7 @@ class Quantizer:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
-        OverflowError_: the modulus does not hold the sum of so many clients even on the coarsest grid.
+        ModulusTooSmallError: the modulus does not hold the sum of so many clients even on the coarsest grid.
 
     Guarantees:
         The words of up to `clients` honest clients sum to at most 2**modulus_bits - 1.
@@ -90,18 +91,14 @@ class Quantizer:
     weight_cap: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.clip, bool) or not isinstance(self.clip, (int, float)):
-            raise InvalidParameterError("clip", type(self.clip).__name__, "a float")
-        if not _CLIP_RANGE[0] <= self.clip <= _CLIP_RANGE[1]:
-            raise InvalidParameterError("clip", self.clip, "a finite number from 2**-500 to 2**500")
-        object.__setattr__(self, "clip", float(self.clip))
-        _check_integer("modulus_bits", self.modulus_bits, _MAX_MODULUS_BITS)
-        _check_integer("clients", self.clients, _MAX_CLIENTS)
-        _check_integer("weight_cap", self.weight_cap, _MAX_WEIGHT_CAP)
+        object.__setattr__(self, "clip", check_number("clip", self.clip, *_CLIP_RANGE))
+        check_integer("modulus_bits", self.modulus_bits, 1, _MAX_MODULUS_BITS)
+        check_integer("clients", self.clients, 1, _MAX_CLIENTS)
+        check_integer("weight_cap", self.weight_cap, 1, _MAX_WEIGHT_CAP)
         largest = 2**self.modulus_bits - 1
         fills = self.clients * self.levels <= largest < self.clients * (self.levels + 1)
         if self.levels < 1 or not fills:
-            raise OverflowError_(self.clients, self.weight_cap, self.modulus_bits, self.clients.bit_length())
+            raise ModulusTooSmallError(self.clients, self.weight_cap, self.modulus_bits, self.clients.bit_length())
 
     @property
     def levels(self) -> int:
@@ -129,8 +126,8 @@ class Quantizer:
             survivors: S, the clients in the sum.
             total_weight: the sum of their weights.
         """
-        _check_integer("survivors", survivors, self.clients)
-        _check_integer("total_weight", total_weight, survivors * self.weight_cap)
+        check_integer("survivors", survivors, 1, self.clients)
+        check_integer("total_weight", total_weight, 1, survivors * self.weight_cap)
         step = 2 * Fraction(self.clip) * self.weight_cap / (self.levels * total_weight)
         bound = survivors * step + Fraction(1, 2**48) * (survivors * step + Fraction(self.clip))
         # float() rounds to nearest, which may be below.
@@ -235,7 +232,7 @@ class Quantizer:
             InvalidParameterError: `survivors` is out of its range.
             InvalidInputError: `total` cannot be such a sum, or the total weight is 0, so that there is no mean.
         """
-        _check_integer("survivors", survivors, self.clients)
+        check_integer("survivors", survivors, 1, self.clients)
         if not isinstance(total, np.ndarray) or total.dtype.kind != "u" or total.ndim != 1:
             raise InvalidInputError("total", "it is of another type", "a one-dimensional array of unsigned integers")
         if len(total) < self.weight_digits:
@@ -266,11 +263,6 @@ class Quantizer:
         np.multiply(mean, factor, out=mean)
         np.subtract(mean, self.clip, out=mean)
         return mean, total_weight
-
-
-def _check_integer(name: str, value: int, largest: int) -> None:
-    if type(value) is not int or not 1 <= value <= largest:
-        raise InvalidParameterError(name, value, f"an int from 1 to {largest}")
 
 
 def _check_vector(vector: npt.NDArray[np.float64]) -> None:

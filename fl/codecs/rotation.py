@@ -36,6 +36,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fl.checks import check_integer
 from secagg import InvalidInputError, InvalidParameterError, Suite
 from secagg.primitives import keystream
 
@@ -71,8 +72,7 @@ def padded(dimension: int) -> int:
     Raises:
         InvalidParameterError: `dimension` is not an int from 1 to 2**32.
     """
-    if type(dimension) is not int or not 1 <= dimension <= _MAX_DIMENSION:
-        raise InvalidParameterError("dimension", dimension, f"an int from 1 to {_MAX_DIMENSION}")
+    check_integer("dimension", dimension, 1, _MAX_DIMENSION)
     return 1 << (dimension - 1).bit_length()
 
 

@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from fl.checks import check_integer
 from secagg import InvalidInputError, InvalidParameterError, LocalError, Suite
 from secagg.primitives import SEEK_BYTES, keystream
 
@@ -89,10 +90,8 @@ class RandomK:
     __slots__ = ("_indices", "_length")
 
     def __init__(self, length: int, kept: int, seed: bytes) -> None:
-        if type(length) is not int or not 1 <= length <= _MAX_LENGTH:
-            raise InvalidParameterError("length", length, f"an int from 1 to {_MAX_LENGTH}")
-        if type(kept) is not int or not 1 <= kept <= length:
-            raise InvalidParameterError("kept", kept, f"an int from 1 to length = {length}")
+        check_integer("length", length, 1, _MAX_LENGTH)
+        check_integer("kept", kept, 1, length)
         if type(seed) is not bytes or len(seed) != SEED_BYTES:
             raise InvalidParameterError("seed", type(seed).__name__, f"{SEED_BYTES} bytes")
         self._length = length

@@ -9,21 +9,19 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import fields, replace
-from typing import Any, Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dp import BadRecordError, Header, Reserve, RoundCounter, RoundRefusedError
-from dp.ledger import NO_HEAD, line_hash
-from dp.ledger import decode as decode_record
+from dp import RoundCounter, RoundRefusedError
+from dp.ledger import NO_HEAD
 from fl.arrays.schema import Arrays
 from fl.errors import PlanMismatchError
+from fl.private.client_checks import check_headers, check_reserve, check_terms, unseen
+from fl.private.contribution import Contribution
 from fl.private.messages import Offer, Step, decode_round_message
 from fl.private.plan import PrivatePlan
+from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateVector
 from secagg import (
     NO_MODEL,
@@ -34,32 +32,25 @@ from secagg import (
     InvalidInputError,
     InvalidStateError,
     RemoteError,
-    SessionParams,
+    Stage,
     StateSpentError,
     UnexpectedMessageError,
+    check_client_id,
+    check_identity,
+    read_invitation,
 )
-from secagg.protocol import SnapshotRole, Uncopyable, decode, read_snapshot, write_snapshot
-from secagg.protocol.messages import Abort
-from secagg.protocol.wire import decode_invitation
+from secagg.protocol import SnapshotRole, Uncopyable, write_snapshot
 
 __all__ = ["ClientRound"]
 
 
-_OF_A_ROUND: Final = ("round_number", "application")
-
-
-class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    version: int
-    plan_digest: bytes
+class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fields=True):
     client: int
     round_number: int
     clip: float
     accepted: tuple[bytes, ...]
     witnessed: bool
     session: bytes
-
-
-_VERSION: Final = 1
 
 
 class ClientRound(Uncopyable):
@@ -94,7 +85,8 @@ class ClientRound(Uncopyable):
         executor: Executor | None = None,
     ) -> None:
         # What is wrong with these is found here, before a round is counted that this client could not take part in.
-        ClientSession(client, plan.policy(1, plan.clip, NO_HEAD, identities), identity)
+        check_client_id("client", client)
+        check_identity(plan.policy(1, plan.clip, NO_HEAD, identities), client, identity)
         self._plan = plan
         self._client = client
         self._counter = counter
@@ -107,7 +99,9 @@ class ClientRound(Uncopyable):
         self._accepted: tuple[bytes, ...] = ()
         self._witnessed = False
         self._over = False
-        # Between the look at the reserve and the answer nothing else may move the session on.
+        # The ledger's lines of the step that the session is working on.
+        self._lines: Sequence[bytes] = ()
+        # These lines and the session's message belong together: no other call may come in between.
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -143,22 +137,25 @@ class ClientRound(Uncopyable):
     def receive(
         self,
         data: bytes,
+        contribution: Contribution | None = None,
         *,
+        model_digest: bytes = NO_MODEL,
         update: Arrays | None = None,
         examples: Sequence[Arrays] | npt.NDArray[np.float64] | None = None,
         weight: int = 1,
         side_values: Mapping[str, float] | None = None,
-        model_digest: bytes = NO_MODEL,
     ) -> bytes | None:
         """Takes one message of the server.
 
         Args:
             data: the message. An accepted one may come again, and is answered as `secagg.ClientSession.receive` does.
-            update: this client's update, with the message for which `wants_input` is true.
-            examples: instead, the updates of single examples, where the plan protects those.
-            weight: with the update.
-            side_values: with the update.
-            model_digest: digest of what this client was given to work on, with the update.
+            contribution: what this client hands in, with the message for which `wants_input` is true.
+            model_digest: digest of what this client was given to work on, with the contribution.
+            update: instead of a contribution, its parts: the same as `Contribution(update, weight, side_values,
+                examples)`.
+            examples: as above.
+            weight: as above.
+            side_values: as above.
 
         Returns:
             The reply to send, or None where there is none.
@@ -173,35 +170,33 @@ class ClientRound(Uncopyable):
             RemoteError: any other fault of the server; the round is over.
             LocalError: this call is wrong; nothing happened, call again.
         """
+        parts = Contribution(update, weight, side_values, examples)
+        if contribution is None:
+            contribution = parts
+        elif update is not None or examples is not None or weight != 1 or side_values is not None:
+            raise InvalidInputError("contribution", "given, and parts of one too", "one of the two")
         with self._lock:
-            return self._receive(data, update, examples, weight, side_values, model_digest)
+            return self._receive(data, contribution, model_digest)
 
-    def _receive(
-        self,
-        data: bytes,
-        update: Arrays | None,
-        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None,
-        weight: int,
-        side_values: Mapping[str, float] | None,
-        model_digest: bytes,
-    ) -> bytes | None:
+    def _receive(self, data: bytes, contribution: Contribution, model_digest: bytes) -> bytes | None:
         message = decode_round_message(data)
         if self._over:
             raise StateSpentError("the round")
         digest = hashlib.sha256(message.session).digest()
-        if self._session is None:
+        session = self._session
+        if session is None:
             if not isinstance(message, Offer):
                 raise UnexpectedMessageError(SERVER, "Step", "Offer")
             reply = self._begin(message)
         elif digest in self._accepted:
             # Sent again, as by a server that was restored: the session answers as before, and nothing moves on.
-            return self._session.receive(message.session)
+            return session.receive(message.session)
         elif isinstance(message, Offer):
             # A second offer; or a message of the session that hides in one, from what is asked of a Step.
             self.leave()
             raise UnexpectedMessageError(SERVER, "Offer", "Step")
         else:
-            reply = self._go_on(message, update, examples, weight, side_values, model_digest)
+            reply = self._go_on(session, message, contribution, model_digest)
         self._accepted = (*self._accepted, digest)
         return reply
 
@@ -221,7 +216,7 @@ class ClientRound(Uncopyable):
             if self._session is None or self._over:
                 raise InvalidStateError("a snapshot is taken of a round that was offered and not refused")
             content = _Snapshot(
-                _VERSION,
+                VERSION,
                 self._plan.digest,
                 self._client,
                 self._round_number,
@@ -253,34 +248,38 @@ class ClientRound(Uncopyable):
             PlanMismatchError: it is of another plan.
             InvalidInputError: the identity or the wrapping key does not fit.
         """
-        content = read_snapshot(SnapshotRole.CLIENT_ROUND, data, _Snapshot, wrapping_key)
-        if content.version != _VERSION:
-            raise InvalidStateError("the snapshot is of another version")
-        if content.plan_digest != plan.digest:
-            raise PlanMismatchError("plan", content.plan_digest.hex(), plan.digest.hex())
+        content = read_round_snapshot(SnapshotRole.CLIENT_ROUND, data, _Snapshot, plan=plan, wrapping_key=wrapping_key)
         if content.client != client:
             raise InvalidStateError(f"the snapshot is of client {content.client}, not of {client}")
         if content.round_number != counter.last_round:
             last = counter.last_round
             raise InvalidStateError(f"the snapshot is of round {content.round_number}, the last one counted is {last}")
         restored = cls(plan, client, counter, identity, identities, executor=executor)
-        restored._session = ClientSession.from_bytes(content.session, identity=identity, executor=executor)
+        restored._session = ClientSession.from_bytes(
+            content.session, identity=identity, executor=executor, before_answering=restored._approve
+        )
         restored._round_number, restored._clip = content.round_number, content.clip
         restored._accepted, restored._witnessed = content.accepted, content.witnessed
         return restored
 
     def _begin(self, offer: Offer) -> bytes | None:
-        if offer.plan_digest != self._plan.digest:
-            raise PlanMismatchError("plan", offer.plan_digest.hex(), self._plan.digest.hex())
-        self._plan.check_round(offer.round_number, offer.clip)
-        self._check_terms(decode_invitation(offer.session)[0])
-        lines = self._unknown(offer.ledger)
-        self._check_headers(lines)
-        head = self._counter.accept(offer.round_number, lines, scope=self._plan.scope)
+        plan = self._plan
+        if offer.plan_digest != plan.digest:
+            raise PlanMismatchError("plan", offer.plan_digest.hex(), plan.digest.hex())
+        plan.check_round(offer.round_number, offer.clip)
+        check_terms(plan, read_invitation(offer.session)[0])
+        lines = unseen(offer.ledger, self._counter.head)
+        check_headers(plan, lines)
+        head = self._counter.accept(offer.round_number, lines, scope=plan.scope)
         # Counted: whatever goes wrong from here on, this client takes part in no second session of the round.
         self._round_number, self._clip = offer.round_number, offer.clip
-        policy = self._plan.policy(offer.round_number, offer.clip, head, self._identities)
-        session = ClientSession(self._client, policy, self._identity, executor=self._executor)
+        session = ClientSession(
+            self._client,
+            plan.policy(offer.round_number, offer.clip, head, self._identities),
+            self._identity,
+            executor=self._executor,
+            before_answering=self._approve,
+        )
         try:
             reply = session.receive(offer.session)
         except RemoteError:
@@ -289,112 +288,54 @@ class ClientRound(Uncopyable):
         self._session = session
         return reply
 
-    def _check_terms(self, offered: SessionParams) -> None:
-        """Checks that the session is the plan's; what belongs to the round is left to the session's own policy.
-
-        Raises:
-            PlanMismatchError: it has other parameters, the first of which is named.
-        """
-        ours = self._plan.session
-        for field in fields(SessionParams):
-            if field.name not in _OF_A_ROUND and getattr(offered, field.name) != getattr(ours, field.name):
-                name, theirs = f"session ({field.name})", str(getattr(offered, field.name))
-                raise PlanMismatchError(name, theirs, str(getattr(ours, field.name)))
-
     def _go_on(
-        self,
-        step: Step,
-        update: Arrays | None,
-        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None,
-        weight: int,
-        side_values: Mapping[str, float] | None,
-        model_digest: bytes,
+        self, session: ClientSession, step: Step, contribution: Contribution, model_digest: bytes
     ) -> bytes | None:
-        session, _, _ = self._joined()
         vector = None
         if session.wants_input:
-            vector = self._encode(update, examples, weight, side_values)
-        elif session.about_to_unmask and not self._is_abort(step.session):
-            self._witness(step)
-        return session.receive(step.session, vector=vector, model_digest=model_digest)
-
-    def _joined(self) -> tuple[ClientSession, tuple[SessionParams, bytes], bytes]:
-        """Returns the session, its parameters and id, and its context."""
-        session = self._session
-        if session is None or session.params is None or session.session_id is None or session.context is None:
-            raise InvalidStateError("there is no session yet")  # pragma: no cover - asked for once there is one
-        return session, (session.params, session.session_id), session.context
-
-    def _encode(
-        self,
-        update: Arrays | None,
-        examples: Sequence[Arrays] | npt.NDArray[np.float64] | None,
-        weight: int,
-        side_values: Mapping[str, float] | None,
-    ) -> npt.NDArray[Any]:
-        if (update is None) is (examples is None):
-            raise InvalidInputError(
-                "update", "not given, or given with examples", "one of the two: wants_input is true"
-            )
-        _, _, context = self._joined()
-        vector = PrivateVector(self._plan, context, self._clip)
-        if examples is not None:
-            if weight != 1 or side_values:
-                raise InvalidInputError("weight", "given with examples, or side values are", "left out with examples")
-            return vector.encode_examples(examples)
-        return vector.encode({} if update is None else update, weight, side_values)
-
-    def _is_abort(self, data: bytes) -> bool:
-        """Returns whether the server ends the session, which needs no reserve."""
-        _, (params, session_id), _ = self._joined()
-        return isinstance(decode(data, SERVER, params, session_id), Abort)
-
-    def _witness(self, step: Step) -> None:
-        if self._witnessed:
-            return
-        _, (_, session_id), context = self._joined()
+            _, context = _bound(session)
+            vector = PrivateVector(self._plan, context, self._clip).encode_contribution(contribution)
+        self._lines = step.ledger
         try:
-            reserve = self._counter.witness(step.ledger, context=context)
-            self._check_reserve(reserve, session_id, context)
-            self._check_headers(step.ledger)
-        except PlanMismatchError as error:
-            self.leave()
-            raise RoundRefusedError("extension", error.offered, error.expected) from error
+            return session.receive(step.session, vector=vector, model_digest=model_digest)
         except RoundRefusedError:
+            # From `_approve` alone: the reserve is missing or wrong.
             self.leave()
             raise
-        self._witnessed = True
+        finally:
+            self._lines = ()
 
-    def _check_reserve(self, reserve: Reserve, session_id: bytes, context: bytes) -> None:
-        """Checks that the round will be accounted for as the plan says.
-
-        The claimed epsilon follows from the rest, which an audit compares; the roster is the server's to say.
-        """
-        expected = self._plan.reserve(self._round_number, session_id, self._clip, context, reserve.roster)
-        expected = replace(expected, epsilon=reserve.epsilon)
-        for field in fields(Reserve):
-            offered, ours = getattr(reserve, field.name), getattr(expected, field.name)
-            if offered != ours:
-                raise RoundRefusedError("reserve", f"{field.name} {offered}", f"{field.name} {ours}")
-
-    def _check_headers(self, lines: Sequence[bytes]) -> None:
-        """Checks that the ledger counts what the plan promises, where a file of it begins.
+    def _approve(self, stage: Stage) -> None:
+        """Lets the session help to unmask only if the ledger has the round's reserve. The session calls it.
 
         Raises:
-            PlanMismatchError: it is a ledger of another budget.
+            RoundRefusedError: it has no reserve, or another one than the plan's.
+            OSError, LedgerLockedError: the counter cannot be written; nothing happened.
         """
-        for place, line in enumerate(lines, 1):
-            # The counter refuses what is no record, and says which.
-            with suppress(BadRecordError):
-                record, _ = decode_record(line, place)
-                if isinstance(record, Header):
-                    self._plan.check_header(record)
+        if stage is not Stage.UNMASK or self._witnessed:
+            return
+        if self._session is None:  # pragma: no cover - the session's first answer needs no approval
+            raise InvalidStateError("there is no session yet")
+        session_id, context = _bound(self._session)
+        reserve = self._counter.witness(self._lines, context=context)
+        check_reserve(
+            self._plan,
+            reserve,
+            round_number=self._round_number,
+            session_id=session_id,
+            clip=self._clip,
+            context=context,
+        )
+        try:
+            check_headers(self._plan, self._lines)
+        except PlanMismatchError as error:
+            raise RoundRefusedError("extension", error.offered, error.expected) from error
+        self._witnessed = True
 
-    def _unknown(self, lines: Sequence[bytes]) -> Sequence[bytes]:
-        """Returns the lines after the last head that this client has seen, if it is among them."""
-        head = self._counter.head
-        if head is not None:
-            for place, line in enumerate(lines):
-                if line_hash(line) == head:
-                    return lines[place + 1 :]
-        return lines
+
+def _bound(session: ClientSession) -> tuple[bytes, bytes]:
+    """Returns the id and the context of a session that was joined."""
+    session_id, context = session.session_id, session.context
+    if session_id is None or context is None:
+        raise InvalidStateError("the session has accepted no invitation")
+    return session_id, context

@@ -10,7 +10,8 @@ from typing import Final
 
 from dp import Adversary, Relation, Unit
 from dp.vocabulary import SKELLAM
-from fl.private.plan import WEIGHT, PrivatePlan
+from fl.private.plan import PrivatePlan
+from fl.private.side_values import WEIGHT
 from secagg import AdversaryModel
 
 __all__ = ["Section", "describe", "sections"]

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
 from dp import AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
 from dp import plan as plan_noise
-from dp.checks import check_count, check_real
 from dp.vocabulary import SKELLAM
 from fl.arrays.schema import ArraySchema
+from fl.checks import check_integer, check_number
 from fl.codecs.rotation import padded
+from fl.cohort import threshold
 from fl.errors import UnsafePlanError
-from fl.private.plan import MAX_WEIGHT, WEIGHT, PrivatePlan
-from fl.private.side_values import SideValue, joint_factor
-from secagg import MAX_COHORT_SIZE, AdversaryModel, Certificate, InvalidParameterError, SessionParams, default_threshold
+from fl.private.plan import PrivatePlan
+from fl.private.plan_checks import check_weight_cap
+from fl.private.side_values import WEIGHT, SideValue, joint_factor
+from secagg import MAX_COHORT_SIZE, AdversaryModel, Certificate, InvalidParameterError, SessionParams
 
 __all__ = ["MAX_INFLATION", "make_plan"]
 
@@ -86,19 +90,25 @@ def make_plan(
     Cost:
         Some tenths of a second.
     """
-    _check_weight_cap(weight_cap)
+    check_weight_cap(weight_cap)
     if not isinstance(schema, ArraySchema):
         raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
     if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
         raise InvalidParameterError("side_values", type(side_values).__name__, "a sequence of SideValue")
-    clip = check_real("clip", clip, 0.0, open_low=True)
-    colluders = check_count("colluders", colluders)
+    clip = check_number("clip", clip, 0.0, open_low=True)
+    colluders = check_integer("colluders", int(colluders) if isinstance(colluders, np.integer) else colluders, 0, 2**63)
     sides = tuple(side_values)
     if weight_cap > 1:
         sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap), share=weight_share))
     if adaptive is not None and adaptive.clip_norm != clip:
         raise UnsafePlanError("adaptive.clip_norm", adaptive.clip_norm, f"the first round's clip is {clip}")
-    session = _session(clients, max_dropouts, colluders, adversary, certificate)
+    session = _session(
+        clients=clients,
+        max_dropouts=max_dropouts,
+        colluders=colluders,
+        adversary=adversary,
+        certificate=certificate,
+    )
     dimension = schema.size + len(sides)
 
     def noise(bits: int) -> DistributedPlan:
@@ -122,7 +132,7 @@ def make_plan(
         )
 
     if bytes_per_parameter is not None:
-        modulus_bits = _bits(bytes_per_parameter, modulus_bits, schema.size, dimension)
+        modulus_bits = _bits(bytes_per_parameter, modulus_bits, size=schema.size, dimension=dimension)
     planned = noise(noise(_WIDEST).smallest_modulus_bits if modulus_bits is None else modulus_bits)
     return PrivatePlan(
         scope=scope,
@@ -145,20 +155,12 @@ def make_plan(
     )
 
 
-def _check_weight_cap(weight_cap: object) -> None:
-    if type(weight_cap) is not int or not 1 <= weight_cap <= MAX_WEIGHT:
-        why = "weights need a public cap, an int from 1 to 2**53: without one nothing bounds what a client changes"
-        raise UnsafePlanError("weight_cap", weight_cap, why)
-
-
 def _session(
-    clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
+    *, clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
     """Returns graph, threshold and minimum of survivors; vector and modulus are still to be filled in."""
-    if type(clients) is not int or not 3 <= clients <= MAX_COHORT_SIZE:
-        raise InvalidParameterError("clients", clients, f"an int from 3 to {MAX_COHORT_SIZE}")
-    if type(max_dropouts) is not int or not 0 <= max_dropouts < clients:
-        raise InvalidParameterError("max_dropouts", max_dropouts, f"an int from 0 to below clients, {clients}")
+    check_integer("clients", clients, 3, MAX_COHORT_SIZE)
+    check_integer("max_dropouts", max_dropouts, 0, clients - 1)
     if 2 * colluders >= clients:
         raise UnsafePlanError("colluders", colluders, f"no session holds against half of its {clients} clients")
     survivors = clients - max_dropouts
@@ -170,7 +172,7 @@ def _session(
     else:
         params = SessionParams(
             cohort_size=clients,
-            threshold=_threshold(clients, max_dropouts, colluders, adversary),
+            threshold=threshold(clients=clients, max_dropouts=max_dropouts, colluders=colluders, adversary=adversary),
             vector_length=1,
             modulus_bits=1,
             adversary=adversary,
@@ -184,20 +186,11 @@ def _session(
     return params
 
 
-def _threshold(clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel) -> int:
-    """Returns the usual threshold of the complete graph, or the nearest that dropouts and colluders allow."""
-    peers = clients - 1
-    # More than half of all peers; and what each client's own policy demands, see `secagg.policy`.
-    corrupt = (peers + colluders) // 2 if adversary is AdversaryModel.ACTIVE else colluders
-    lowest = max(peers // 2, corrupt) + 1
-    return max(lowest, min(default_threshold(clients), peers - max_dropouts))
-
-
-def _bits(bytes_per_parameter: float, modulus_bits: int | None, size: int, dimension: int) -> int:
+def _bits(bytes_per_parameter: float, modulus_bits: int | None, *, size: int, dimension: int) -> int:
     """Returns the bits for each coordinate of the rotated vector, which is longer than the model."""
     if modulus_bits is not None:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "modulus_bits says the same already")
-    bits = 8 * check_real("bytes_per_parameter", bytes_per_parameter, 0.0) * size / padded(dimension)
+    bits = 8 * check_number("bytes_per_parameter", bytes_per_parameter, 0.0) * size / padded(dimension)
     if bits < 1:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "that is less than a bit for each coordinate")
     return int(min(_WIDEST, bits))

@@ -8,26 +8,21 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
-import msgspec
-
 from dp import BudgetExceededError, Ledger
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
+from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateSum, PrivateVector
-from secagg import NO_MODEL, AbortCode, ClientId, Fault, InvalidStateError, Result, ServerSession, StateSpentError
-from secagg.protocol import SnapshotRole, Uncopyable, read_snapshot, write_snapshot
+from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, ServerSession, Stage, StateSpentError
+from secagg.protocol import SnapshotRole, Uncopyable, write_snapshot
 
 __all__ = ["ServerRound"]
 
-_VERSION: Final = 1
-_UNMASK: Final = "unmask"
 _NO_HASH: Final = bytes(32)
 
 
-class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    version: int
-    plan_digest: bytes
+class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fields=True):
     round_number: int
     clip: float
     head: bytes
@@ -37,7 +32,7 @@ class _Snapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
 class ServerRound(Uncopyable):
     """One private round on the server.
 
-    Send `offer()` to every client, feed `receive` what they answer, and call `close_round` when your deadline is over
+    Send `offer()` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is over
     or everyone has answered; send what it returns, until it returns the `PrivateSum`.
 
     Args:
@@ -74,10 +69,10 @@ class ServerRound(Uncopyable):
             raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
         params = plan.session_params(round_number, clip, ledger.head)
         session = ServerSession(params, clients, identities, executor=executor)
-        self._begin(plan, ledger, round_number, clip, ledger.head, session)
+        self._begin(plan, ledger, round_number=round_number, clip=clip, head=ledger.head, session=session)
 
     def _begin(
-        self, plan: PrivatePlan, ledger: Ledger, round_number: int, clip: float, head: bytes, session: ServerSession
+        self, plan: PrivatePlan, ledger: Ledger, *, round_number: int, clip: float, head: bytes, session: ServerSession
     ) -> None:
         self._plan = plan
         self._ledger = ledger
@@ -94,7 +89,7 @@ class ServerRound(Uncopyable):
 
     @property
     def stage(self) -> str:
-        """The session's current round."""
+        """The session's current stage: a `secagg.Stage` or its text."""
         return self._session.stage
 
     @property
@@ -119,7 +114,7 @@ class ServerRound(Uncopyable):
 
     @property
     def outbound(self) -> Mapping[ClientId, bytes]:
-        """What the last `close_round` returned: send it again where it may have been lost."""
+        """What the last `close_stage` returned: send it again where it may have been lost."""
         return self._outbound
 
     @property
@@ -154,7 +149,7 @@ class ServerRound(Uncopyable):
         self._check_alive()
         self._session.receive(sender, data)
 
-    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
+    def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
         """Ends the current stage.
 
         Args:
@@ -185,17 +180,21 @@ class ServerRound(Uncopyable):
                 closed.sum, len(closed.survivors)
             )
         lines: tuple[bytes, ...] = ()
-        if self._session.stage == _UNMASK:
+        if self._session.stage == Stage.UNMASK:
             lines = self._reserve()
         self._outbound = {client: _step(lines, message) for client, message in closed.items()}
         return self._outbound
+
+    def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
+        """The former name of `close_stage`, kept for one version: a round is one of training, and holds all stages."""
+        return self.close_stage(model_digest)
 
     def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
         """Returns the message that ends the round for every client that gets it."""
         return _step((), self._session.abort_message(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
-        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_round` only.
+        """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_stage` only.
 
         Raises:
             InvalidStateError: an answer of the current stage was accepted already.
@@ -203,7 +202,7 @@ class ServerRound(Uncopyable):
         """
         self._check_alive()
         content = _Snapshot(
-            _VERSION,
+            VERSION,
             self._plan.digest,
             self._round_number,
             self._clip,
@@ -229,19 +228,17 @@ class ServerRound(Uncopyable):
             PlanMismatchError: it is of another plan, or of another ledger.
             InvalidInputError: the wrapping key does not fit.
         """
-        content = read_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, wrapping_key)
-        if content.version != _VERSION:
-            raise InvalidStateError("the snapshot is of another version")
-        if content.plan_digest != plan.digest:
-            raise PlanMismatchError("plan", content.plan_digest.hex(), plan.digest.hex())
+        content = read_round_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, plan=plan, wrapping_key=wrapping_key)
         plan.check_header(ledger.header)
         if not ledger.had(content.head):
             raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
         session = ServerSession.from_bytes(content.session, executor=executor)
         restored = cls.__new__(cls)
-        restored._begin(plan, ledger, content.round_number, content.clip, content.head, session)
+        restored._begin(
+            plan, ledger, round_number=content.round_number, clip=content.clip, head=content.head, session=session
+        )
         lines: tuple[bytes, ...] = ()
-        if session.stage == _UNMASK:
+        if session.stage == Stage.UNMASK:
             if content.round_number not in ledger.unsettled:
                 raise PlanMismatchError("ledger", "a round that is settled or not reserved", "an unsettled one")
             lines = ledger.lines_since(content.head)

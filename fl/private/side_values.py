@@ -19,7 +19,10 @@ import numpy.typing as npt
 
 from secagg import InvalidInputError, InvalidParameterError
 
-__all__ = ["SideValue", "joint_factor", "read_side_values", "scaled_side_values"]
+__all__ = ["WEIGHT", "SideValue", "joint_factor", "read_side_values", "scaled_side_values"]
+
+WEIGHT: Final = "weight"
+"""The side value that a weighted mean has of its own: the noisy sum of the weights is its denominator."""
 
 _LARGEST: Final = 2.0**100
 _MOST: Final = 1000

@@ -3,39 +3,19 @@
 For demonstrations, benchmarks and tests. In a deployment the same two objects talk over your own transport.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
 from dp import Ledger, RoundCounter
-from fl.arrays.schema import Arrays
 from fl.private.client_round import ClientRound
+from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
 from fl.private.server_round import ServerRound
 from fl.private.vector import PrivateSum
-from secagg import NO_MODEL, ClientId, Identity, InvalidParameterError
+from secagg import NO_MODEL, ClientId, Identity, InvalidParameterError, Stage
 
-__all__ = ["Contribution", "SimulatedRound", "simulate_round"]
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """What one client hands in.
-
-    Attributes:
-        update: its update; None where the plan protects examples.
-        weight: its weight.
-        side_values: its side values, by name.
-        examples: the updates of its examples, where the plan protects those.
-    """
-
-    update: Arrays | None = field(default=None, repr=False)
-    weight: int = field(default=1, repr=False)
-    side_values: Mapping[str, float] | None = field(default=None, repr=False)
-    examples: Sequence[Arrays] | npt.NDArray[np.float64] | None = field(default=None, repr=False)
+__all__ = ["SimulatedRound", "simulate_round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +85,22 @@ def simulate_round(
             if client in vanished:
                 continue
             down[client] += len(message)
-            reply = _answer(clients[client], message, contribute, client, model_digest)
+            session = clients[client]
+            if session.wants_input:
+                reply = session.receive(message, contribute(client), model_digest=model_digest)
+            else:
+                reply = session.receive(message)
             if reply is not None:
                 up[client] += len(reply)
                 server.receive(client, reply)
-        closed = server.close_round(model_digest)
+        closed = server.close_stage(model_digest)
         if isinstance(closed, PrivateSum):
             return SimulatedRound(closed, server.survivors, up, down)
         outbound = closed
 
 
-def _answer(
-    session: ClientRound,
-    message: bytes,
-    contribute: Callable[[ClientId], Contribution],
-    client: ClientId,
-    model_digest: bytes,
-) -> bytes | None:
-    if not session.wants_input:
-        return session.receive(message)
-    given = contribute(client)
-    return session.receive(
-        message,
-        update=given.update,
-        examples=given.examples,
-        weight=given.weight,
-        side_values=given.side_values,
-        model_digest=model_digest,
-    )
-
-
-_STAGES = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmask")
-
-
 def _stages(dropouts: Mapping[str, Collection[ClientId]]) -> dict[str, frozenset[ClientId]]:
-    unknown = set(dropouts) - set(_STAGES)
+    unknown = set(dropouts) - set(Stage)
     if unknown:
-        raise InvalidParameterError("dropouts", min(unknown), f"stages: {', '.join(_STAGES)}")
+        raise InvalidParameterError("dropouts", min(unknown), f"stages: {', '.join(Stage)}")
     return {stage: frozenset(clients) for stage, clients in dropouts.items()}

@@ -20,8 +20,9 @@ from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, NamedArrays
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
-from fl.private.plan import WEIGHT, PrivatePlan
-from fl.private.side_values import read_side_values, scaled_side_values
+from fl.private.contribution import Contribution
+from fl.private.plan import PrivatePlan
+from fl.private.side_values import WEIGHT, read_side_values, scaled_side_values
 from secagg import InvalidInputError
 from secagg.primitives import word_dtype
 
@@ -110,6 +111,26 @@ class PrivateVector:
         self._clip = clip
         self._seed = hashlib.sha256(_ROTATION + context).digest()
         self._buffers = buffers
+
+    def encode_contribution(self, contribution: Contribution) -> npt.NDArray[Any]:
+        """Returns the words that a client masks: those of its update, or of its examples.
+
+        Args:
+            contribution: with an update or with examples; see `encode` and `encode_examples`.
+
+        Raises:
+            SchemaMismatchError, InvalidInputError: as `encode` and `encode_examples`, or the contribution has neither
+                an update nor examples, or both, or a weight or side values beside examples.
+        """
+        update, examples = contribution.update, contribution.examples
+        if update is not None and examples is None:
+            return self.encode(update, contribution.weight, contribution.side_values)
+        if examples is None or update is not None:
+            allowed = "one of the two: wants_input is true"
+            raise InvalidInputError("update", "not given, or given with examples", allowed)
+        if contribution.weight != 1 or contribution.side_values:
+            raise InvalidInputError("weight", "given with examples, or side values are", "left out with examples")
+        return self.encode_examples(examples)
 
     def encode(
         self, update: Arrays, weight: int = 1, side_values: Mapping[str, float] | None = None

@@ -34,6 +34,7 @@ from typing import Final
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.checks import check_integer
 from fl.fedavg import delta_schema
 from fl.training.optimizers import OptimizerState, ServerOptimizer
 from secagg import ClientId, InvalidInputError, InvalidParameterError, InvalidStateError, LocalError, check_client_id
@@ -87,8 +88,8 @@ class StalenessWeights:
     exponent: Fraction = Fraction(1, 2)
 
     def __post_init__(self) -> None:
-        _check_integer("weight_cap", self.weight_cap, 1, _MAX_WEIGHT_CAP)
-        _check_integer("max_staleness", self.max_staleness, 0, _MAX_STALENESS)
+        check_integer("weight_cap", self.weight_cap, 1, _MAX_WEIGHT_CAP)
+        check_integer("max_staleness", self.max_staleness, 0, _MAX_STALENESS)
         exponent = self.exponent
         if isinstance(exponent, bool) or not isinstance(exponent, int | Fraction):
             raise InvalidParameterError("exponent", exponent, "a Fraction or an int: a float is not what it says")
@@ -118,7 +119,7 @@ class StalenessWeights:
         Raises:
             InvalidParameterError: the staleness is negative, or beyond the maximum.
         """
-        _check_integer("staleness", staleness, 0, self.max_staleness)
+        check_integer("staleness", staleness, 0, self.max_staleness)
         root = self.exponent.denominator
         # floor(y^(1/q)) = floor(floor(y)^(1/q)): integers in place of the real y.
         return _integer_root(self.weight_cap**root // (1 + staleness) ** self.exponent.numerator, root)
@@ -172,8 +173,8 @@ class Buffer:
             raise InvalidParameterError("optimizer", type(optimizer).__name__, "a ServerOptimizer")
         if not isinstance(weights, StalenessWeights):
             raise InvalidParameterError("weights", type(weights).__name__, "StalenessWeights")
-        _check_integer("size", size, _SMALLEST_BUFFER, 2**20)
-        _check_integer("version", version, 0, _MAX_VERSION)
+        check_integer("size", size, _SMALLEST_BUFFER, 2**20)
+        check_integer("version", version, 0, _MAX_VERSION)
         self._optimizer = optimizer
         self._weights = weights
         self._size = size
@@ -344,8 +345,3 @@ def _read_only(arrays: NamedArrays) -> NamedArrays:
     for array in arrays.values() if isinstance(arrays, dict) else arrays:
         array.flags.writeable = False
     return arrays
-
-
-def _check_integer(name: str, value: int, smallest: int, largest: int) -> None:
-    if type(value) is not int or not smallest <= value <= largest:
-        raise InvalidParameterError(name, value, f"an int from {smallest} to {largest}")

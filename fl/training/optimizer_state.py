@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from fl.checks import check_integer
 from secagg import InvalidParameterError, InvalidStateError
 
 __all__ = ["MOMENTS", "OptimizerState", "are_finite"]
@@ -58,8 +59,7 @@ class OptimizerState:
             raise InvalidParameterError("kind", self.kind, f"one of {', '.join(_KINDS)}")
         if type(self.schema_digest) is not bytes or len(self.schema_digest) != _CHECKSUM_BYTES:
             raise InvalidParameterError("schema_digest", type(self.schema_digest).__name__, "32 bytes")
-        if type(self.rounds) is not int or not 0 <= self.rounds <= _MAX_ROUNDS:
-            raise InvalidParameterError("rounds", self.rounds, f"an int from 0 to {_MAX_ROUNDS}")
+        check_integer("rounds", self.rounds, 0, _MAX_ROUNDS)
         if type(self.moments) is not tuple or len(self.moments) != MOMENTS[self.kind]:
             raise InvalidParameterError("moments", type(self.moments).__name__, f"a tuple of {MOMENTS[self.kind]}")
         for moment in self.moments:

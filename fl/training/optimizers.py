@@ -22,7 +22,6 @@ All are functions of the mean alone, which is what secure aggregation releases. 
 mean they are post-processing and cost no privacy; their state tells no more than the released means do.
 """
 
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,6 +31,7 @@ import numpy.typing as npt
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
 from fl.training.optimizer_state import MOMENTS, OptimizerState, are_finite
@@ -177,13 +177,17 @@ class FedAvgM(ServerOptimizer):
         return (momentum,), delta
 
 
+@dataclass(frozen=True, slots=True)
 class _Adaptive(ServerOptimizer):
     """What FedAdagrad, FedYogi and FedAdam have in common."""
 
-    __slots__ = ()
-    learning_rate: float
-    tau: float
-    beta_1: float
+    learning_rate: float = 0.1
+    tau: float = 1e-3
+    beta_1: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "tau")
+        _check_decay(self, "beta_1")
 
     def _first_moments(self) -> tuple[float, ...]:
         return 0.0, self.tau * self.tau
@@ -206,6 +210,17 @@ class _Adaptive(ServerOptimizer):
 
 
 @dataclass(frozen=True, slots=True)
+class _Forgetting(_Adaptive):
+    """What FedYogi and FedAdam have in common: their second moment decays too."""
+
+    beta_2: float = 0.99
+
+    def __post_init__(self) -> None:
+        _Adaptive.__post_init__(self)
+        _check_decay(self, "beta_2")
+
+
+@dataclass(frozen=True, slots=True)
 class FedAdagrad(_Adaptive):
     """Adagrad on the server: steps shrink as a coordinate's squares add up.
 
@@ -219,13 +234,7 @@ class FedAdagrad(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedAdagrad"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
     beta_1: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         squares += second
@@ -233,7 +242,7 @@ class FedAdagrad(_Adaptive):
 
 
 @dataclass(frozen=True, slots=True)
-class FedYogi(_Adaptive):
+class FedYogi(_Forgetting):
     """Yogi on the server: the second moment grows and shrinks by a share of the square, so it forgets slowly.
 
     Args:
@@ -247,14 +256,6 @@ class FedYogi(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedYogi"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1", "beta_2")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         np.subtract(second, squares, out=scratch)
@@ -266,7 +267,7 @@ class FedYogi(_Adaptive):
 
 
 @dataclass(frozen=True, slots=True)
-class FedAdam(_Adaptive):
+class FedAdam(_Forgetting):
     """Adam on the server, without bias correction, as in the paper.
 
     Args:
@@ -280,14 +281,6 @@ class FedAdam(_Adaptive):
     """
 
     kind: ClassVar[str] = "FedAdam"
-    learning_rate: float = 0.1
-    tau: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "tau")
-        _check_decay(self, "beta_1", "beta_2")
 
     def _second_moment(self, second: _Vector, squares: _Vector, scratch: _Vector) -> _Vector:
         squares *= 1 - self.beta_2
@@ -298,22 +291,9 @@ class FedAdam(_Adaptive):
 
 def _check_positive(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        value = _number(optimizer, name, "a finite float above 0")
-        if not 0 < value <= sys.float_info.max:
-            raise InvalidParameterError(name, value, "a finite float above 0")
-        object.__setattr__(optimizer, name, float(value))
+        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, open_low=True))
 
 
 def _check_decay(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        value = _number(optimizer, name, "a float from 0 to below 1")
-        if not 0 <= value < 1:
-            raise InvalidParameterError(name, value, "a float from 0 to below 1")
-        object.__setattr__(optimizer, name, float(value))
-
-
-def _number(optimizer: ServerOptimizer, name: str, allowed: str) -> int | float:
-    value: object = getattr(optimizer, name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidParameterError(name, type(value).__name__, allowed)
-    return value
+        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, 1.0, open_high=True))

@@ -11,7 +11,6 @@ In a training loop, on the arrays that are trained:
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,10 @@ import numpy.typing as npt
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
-from secagg import InvalidInputError, InvalidParameterError
+from secagg import InvalidInputError
 
 __all__ = ["proximal_gradient", "proximal_penalty"]
 
@@ -39,7 +39,7 @@ def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
         SchemaMismatchError: the two differ in names, shapes or dtypes, or an array holds integers.
         InvalidInputError: a value is not finite, or the penalty leaves the range of float64.
     """
-    _check_mu(mu)
+    mu = check_number("mu", mu, 0.0)
     _, difference = _difference(local, global_model)
     with np.errstate(over="ignore", invalid="ignore"):
         penalty = mu / 2 * float(difference @ difference)
@@ -64,7 +64,7 @@ def proximal_gradient(local: Arrays, global_model: Arrays, mu: float) -> NamedAr
         SchemaMismatchError: the two differ in names, shapes or dtypes, or an array holds integers.
         InvalidInputError: a value is not finite, or the gradient leaves the range of float64.
     """
-    _check_mu(mu)
+    mu = check_number("mu", mu, 0.0)
     schema, difference = _difference(local, global_model)
     # An overflow becomes infinity, and infinity times a mu of 0 NaN: restore refuses both with the array's name.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -83,10 +83,3 @@ def _difference(local: Arrays, global_model: Arrays) -> tuple[ArraySchema, npt.N
     with np.errstate(over="ignore"):
         difference -= flatten(global_model, schema)
     return schema, difference
-
-
-def _check_mu(mu: float) -> None:
-    if isinstance(mu, bool) or not isinstance(mu, int | float):
-        raise InvalidParameterError("mu", type(mu).__name__, "a float")
-    if not 0 <= mu <= sys.float_info.max:
-        raise InvalidParameterError("mu", mu, "finite and at least 0")

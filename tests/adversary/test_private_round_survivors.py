@@ -18,7 +18,6 @@ from dp.errors import InvalidParameterError
 from dp.ledger.records import NO_HEAD, Reserve
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
-from fl.private.client_round import ClientRound
 from fl.private.messages import Offer, Step, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.vector import PrivateVector
@@ -152,7 +151,7 @@ def remove_the_floor(patch: pytest.MonkeyPatch) -> None:
         return replace(genuine(self, *arguments), min_survivors=0, min_cohort=3, corrupt_fraction=0.0)
 
     patch.setattr(PrivatePlan, "policy", careless)
-    patch.setattr(ClientRound, "_check_terms", lambda self, params: None)
+    patch.setattr("fl.private.client_round.check_terms", lambda plan, offered: None)
 
 
 def gaussian_epsilon(plan: PrivatePlan, count: int) -> float:
@@ -201,7 +200,7 @@ def test_with_the_floor_the_same_server_learns_nothing(tmp_path: Path, monkeypat
         rogue.run(cut=scene.ids[:CUT])
     assert rogue.session.received == frozenset()
     # Nor would the session's own policy unmask, if a client had not looked at the terms.
-    monkeypatch.setattr(ClientRound, "_check_terms", lambda self, params: None)
+    monkeypatch.setattr("fl.private.client_round.check_terms", lambda plan, offered: None)
     rogue = Rogue(scene)
     with pytest.raises(PolicyViolationError) as refused:
         rogue.run(cut=scene.ids[:CUT])

@@ -18,15 +18,16 @@ import fl.private.vector
 from dp.ledger.records import NO_HEAD, Record, Reserve, decode, encode, line_hash
 from dp.ledger.round_counter import RoundCounter
 from dp.ledger.writer import Ledger
+from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema
 from fl.private.client_round import ClientRound
+from fl.private.contribution import Contribution
 from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
-from fl.private.simulation import Contribution
 from fl.private.vector import PrivateSum
 from secagg.errors import SERVER, ClientId, StateSpentError, TooFewClientsError
 from secagg.params import AdversaryModel, SessionParams
@@ -54,6 +55,9 @@ USUAL: dict[str, Any] = {
     "rounds": 3,
 }
 LOSS = SideValue(name="loss", low=0.0, high=5.0, share=0.5)
+
+ADAPTIVE = AdaptiveClipping(1.0, 1.0, smallest=0.01, largest=100.0)
+WRAPPING_KEY = bytes(range(32))
 
 VICTIM, OTHER = 7, 1000
 IDS = (3, VICTIM, OTHER, 2**40, 2**64 - 1, 11, 12, 13, 14, 15)
@@ -136,8 +140,7 @@ class Scene:
         data = self.outbound[client] if data is None else data
         if not session.wants_input:
             return session.receive(data)
-        given = contribution_of(self.plan, client)
-        return session.receive(data, update=given.update, weight=given.weight, side_values=given.side_values)
+        return session.receive(data, contribution_of(self.plan, client))
 
     def exchange(self, silent: Collection[ClientId] = ()) -> PrivateSum | None:
         """One honest exchange; returns what is released, if that was the last."""
@@ -149,7 +152,7 @@ class Scene:
         return self.close()
 
     def close(self) -> PrivateSum | None:
-        closed = self.server.close_round()
+        closed = self.server.close_stage()
         if isinstance(closed, PrivateSum):
             return closed
         self.outbound = closed
@@ -260,10 +263,14 @@ class Scene:
             for client, data in [(client, lie(client)) for client in self.outbound]
         ]
         with pytest.raises(TooFewClientsError) as stuck:
-            self.server.close_round()
+            self.server.close_stage()
         assert stuck.value.remaining == 0
         assert self.server.survivors == frozenset()
         return errors[0]
+
+
+def at(folder: Path, stage: str, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:
+    return Scene(folder, planned(adversary=adversary, **changes)).begin().until(stage)
 
 
 def invitation(params: SessionParams, session_id: bytes, **changes: Any) -> bytes:

@@ -1,25 +1,15 @@
 """The README's programs run as printed and print what it says."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
+from tests.kit.printed_programs import BLOCK, check_programs
+
 README = Path(__file__).parents[2] / "README.md"
-BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
 def test_every_program_prints_what_the_readme_says(tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8")
-    blocks = list(BLOCK.finditer(text))
-    assert len(blocks) == text.count("```python")
-    assert len(blocks) >= 3
-    names: dict[str, object] = {}
-    for block in blocks:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.chdir(tmp_path):
-            exec(compile(block["code"], str(README), "exec"), names)  # noqa: S102 - the README is ours
-        assert printed.getvalue() == block["output"]
+    check_programs(README, tmp_path, at_least=3)
 
 
 def test_the_first_program_is_short() -> None:

@@ -57,7 +57,7 @@ def run_demo(
         ledger_folder: keeps the private run's ledger and its clients' counters: new or empty. None is a temporary one.
 
     Raises:
-        InvalidParameterError, OverflowError_, UnsafePlanError: the settings contradict each other, for example a
+        InvalidParameterError, ModulusTooSmallError, UnsafePlanError: the settings contradict each other, for example a
             modulus that is too small for so many clients; or the folder holds something.
         dp.InvalidParameterError: no noise keeps such a budget.
         OSError: the folder cannot be written.

@@ -24,9 +24,10 @@ from fl.app.demo.scene import Scene, Update, applied, model_digest, stages_of
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import ArraySchema
+from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
-from fl.private.simulation import Contribution, SimulatedRound, simulate_round
+from fl.private.simulation import SimulatedRound, simulate_round
 from secagg import AdversaryModel, Identity, InvalidParameterError, TooFewClientsError, default_threshold
 
 __all__ = ["LEDGER", "PrivateRun", "plan_of", "tolerated_dropouts"]

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fl.arrays.schema import ArraySchema
+from fl.checks import check_integer
 from fl.codecs.weighted_mean import WeightedMean
+from fl.cohort import corrupt_fraction, threshold
 from fl.errors import UnsafePlanError
 from secagg import (
     AdversaryModel,
@@ -18,9 +20,7 @@ from secagg import (
     InvalidParameterError,
     PolicyViolationError,
     SessionParams,
-    default_threshold,
 )
-from secagg.checks import check_integer
 
 __all__ = ["PlainPlan"]
 
@@ -45,7 +45,7 @@ class PlainPlan:
 
     Raises:
         UnsafePlanError: no client would take part.
-        InvalidParameterError, OverflowError_: a number is out of its range, or the modulus is too small.
+        InvalidParameterError, ModulusTooSmallError: a number is out of its range, or the modulus is too small.
     """
 
     schema: ArraySchema
@@ -103,21 +103,17 @@ class PlainPlan:
         """32 bytes: the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode("ascii")).digest()
 
-    @property
-    def _threshold(self) -> int:
-        """The usual one; a smaller one where more may vanish, down to what the clients accept, see `ClientPolicy`."""
-        others = self.clients - 1
-        least = (others + self.colluders) // 2 + 1
-        if self.adversary is AdversaryModel.HONEST_BUT_CURIOUS:
-            least = max(others // 2, self.colluders) + 1
-        return max(least, min(default_threshold(self.clients), self.min_survivors - 1))
-
     def session_params(self, round_number: int) -> SessionParams:
         """Returns the parameters of a round's session."""
         codec = self.codec
         return SessionParams(
             cohort_size=self.clients,
-            threshold=self._threshold,
+            threshold=threshold(
+                clients=self.clients,
+                max_dropouts=self.max_dropouts,
+                colluders=self.colluders,
+                adversary=self.adversary,
+            ),
             vector_length=codec.vector_length,
             modulus_bits=self.modulus_bits,
             adversary=self.adversary,
@@ -133,14 +129,12 @@ class PlainPlan:
             params: of the round's session.
             identities: every client's public key, where the plan defends against a lying server.
         """
-        # A decimal that times `clients` is rounded up to `colluders`, no more.
-        corrupt_fraction = self.colluders * 10**9 // self.clients / 10**9
         return ClientPolicy(
             identities=identities,
             adversary=self.adversary,
             min_cohort=max(3, self.min_survivors),
             max_cohort=max(3, self.clients),
-            corrupt_fraction=corrupt_fraction,
+            corrupt_fraction=corrupt_fraction(self.colluders, self.clients),
             min_survivors=self.min_survivors,
             small_consortium=self.small_consortium,
             vector_length=params.vector_length,

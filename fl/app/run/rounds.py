@@ -15,9 +15,10 @@ from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.parallel import thread_pool
-from fl.private.plan import WEIGHT, PrivatePlan
-from fl.private.side_values import scaled_side_values
-from fl.private.simulation import Contribution, simulate_round
+from fl.private.contribution import Contribution
+from fl.private.plan import PrivatePlan
+from fl.private.side_values import WEIGHT, scaled_side_values
+from fl.private.simulation import simulate_round
 from secagg import AdversaryModel, ClientId, Identity, InvalidInputError, TooFewClientsError, simulate
 
 __all__ = ["Dropouts", "PlainRounds", "PrivateRounds", "RoundResult", "Rounds"]

@@ -30,8 +30,8 @@ from fl.app.run.plan import RunPlan, plan_run
 from fl.app.run.rounds import Dropouts, PlainRounds, PrivateRounds, Rounds
 from fl.arrays.schema import ArraySchema, NamedArrays
 from fl.fedavg import delta_schema
+from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
-from fl.private.simulation import Contribution
 from fl.study import GuardedStudy, load_study
 from secagg import ClientId, Stage
 

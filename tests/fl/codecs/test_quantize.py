@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fl.codecs.quantize import Quantizer
-from fl.errors import OverflowError_
+from fl.errors import ModulusTooSmallError
 from secagg.errors import InvalidInputError, InvalidParameterError, LocalError
 
 SEED = bytes(range(32))
@@ -69,7 +69,7 @@ def session_sum(words: Sequence[np.ndarray], modulus_bits: int) -> np.ndarray:
 @settings(deadline=None)
 def test_the_modulus_is_filled_exactly_or_refused(modulus_bits: int, clients: int, weight_cap: int):
     if clients >= 2**modulus_bits:
-        with pytest.raises(OverflowError_) as caught:
+        with pytest.raises(ModulusTooSmallError) as caught:
             Quantizer(1.0, modulus_bits, clients, weight_cap)
         error = caught.value
         assert (error.clients, error.weight_cap, error.modulus_bits) == (clients, weight_cap, modulus_bits)
@@ -337,7 +337,7 @@ def test_a_parameter_out_of_range_is_refused(change: dict[str, Any]):
 
 
 def test_too_many_clients_are_told_what_they_need():
-    with pytest.raises(OverflowError_, match=r"256 clients .* at least 9") as caught:
+    with pytest.raises(ModulusTooSmallError, match=r"256 clients .* at least 9") as caught:
         Quantizer(1.0, modulus_bits=8, clients=256, weight_cap=10)
     assert isinstance(caught.value, OverflowError)
     assert isinstance(caught.value, LocalError)

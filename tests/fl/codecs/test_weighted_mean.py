@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fl.arrays.schema import ArraySchema
 from fl.codecs.weighted_mean import WeightedMean
-from fl.errors import OverflowError_, SchemaMismatchError
+from fl.errors import ModulusTooSmallError, SchemaMismatchError
 from secagg.errors import InvalidInputError, InvalidParameterError
 from secagg.graph.choosing import choose
 from secagg.params import AdversaryModel
@@ -166,7 +166,7 @@ def test_unusable_input_is_refused_before_anything_is_encoded(
     [
         ({"schema": [np.zeros(2)]}, InvalidParameterError),
         ({"clip": 0}, InvalidParameterError),
-        ({"modulus_bits": 3}, OverflowError_),
+        ({"modulus_bits": 3}, ModulusTooSmallError),
     ],
 )
 def test_parameters_are_checked_at_construction(change: dict[str, Any], error: type[Exception]):

@@ -211,7 +211,7 @@ class Training(RuleBasedStateMachine):
                     self.answered[client].append(self.number)
                 self.receive(client, reply)
         try:
-            closed = scene.server.close_round()
+            closed = scene.server.close_stage()
         except TooFewClientsError:
             return
         except (StateSpentError, LedgerRefusedError, InvalidParameterError):

@@ -9,7 +9,7 @@ import pytest
 
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.schema import ArraySchema
-from fl.errors import OverflowError_, UnsafePlanError
+from fl.errors import ModulusTooSmallError, UnsafePlanError
 from secagg.errors import InvalidParameterError, PolicyViolationError
 from secagg.params import AdversaryModel
 from secagg.simulate import simulate
@@ -128,7 +128,7 @@ def test_a_number_that_is_none_is_refused(changes: dict[str, Any], parameter: st
 
 
 def test_a_modulus_that_is_too_small_is_refused():
-    with pytest.raises(OverflowError_):
+    with pytest.raises(ModulusTooSmallError):
         a_plan(modulus_bits=3)
 
 
