@@ -10,7 +10,7 @@ import pytest
 
 import fl.app.run.plan
 from fl.app.run.config import read_config
-from fl.app.run.outcome import RunReport
+from fl.app.run.result import RunResult
 from fl.app.run.training import Watcher, run_study
 from fl.private.planning import make_plan
 
@@ -100,7 +100,7 @@ def change_study(place: Path, *changes: tuple[str, str]) -> None:
     (place / "a_study.py").write_text(text)
 
 
-def run(config: Path, *, resume: bool = False, watcher: Watcher | None = None) -> RunReport:
+def run(config: Path, *, resume: bool = False, watcher: Watcher | None = None) -> RunResult:
     return run_study(read_config(config), resume=resume, watcher=watcher)
 
 

@@ -18,9 +18,9 @@ import msgspec
 
 from secagg import InvalidStateError
 
-__all__ = ["Begun", "Done", "Journal", "JournalLine", "Outcome", "RoundRecord", "Started"]
+__all__ = ["Begun", "Done", "Journal", "JournalLine", "RoundOutcome", "RoundRecord", "Started"]
 
-Outcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
+RoundOutcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
 """What came of a round: a step of the model; a sum that is none, as too few were left; a sum that has no mean, as the
 noise outweighs the weights; or a result that a crash took. All count."""
 
@@ -77,7 +77,7 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     round: int
-    outcome: Outcome
+    outcome: RoundOutcome
     detail: str = ""
     invited: int
     survivors: int | None = None
@@ -135,7 +135,7 @@ class Journal:
         self._end = content.end
 
     @classmethod
-    def create(cls, path: Path, run: bytes, plan_digest: bytes, clients: tuple[int, ...]) -> None:
+    def create(cls, path: Path, run: bytes, *, plan_digest: bytes, clients: tuple[int, ...]) -> None:
         """Writes the journal of a new run.
 
         Args:

@@ -23,8 +23,8 @@ from dp.ledger.records import Close, Reserve, Settle, decode
 from fl.app.run.checkpoint import Checkpoint
 from fl.app.run.config import read_config
 from fl.app.run.journal import Journal
-from fl.app.run.outcome import RunReport
 from fl.app.run.plan import plan_run
+from fl.app.run.result import RunResult
 from fl.arrays.schema import ArraySchema
 from secagg.errors import ClientId
 from secagg.protocol.messages import AdvertiseKeys
@@ -127,7 +127,7 @@ def points(calls: list[str], every: int) -> list[int]:
     return [at for at, of_a_client in enumerate(kind, 1) if not of_a_client or at % every == 0]
 
 
-def finished(config: Path, before: dict[str, bytes] | None) -> RunReport:
+def finished(config: Path, before: dict[str, bytes] | None) -> RunResult:
     """Goes on to the end, and holds against what was on the disk before."""
     report = run(config, resume=before is not None)
     after = content(config.parent / "run")
@@ -139,7 +139,7 @@ def finished(config: Path, before: dict[str, bytes] | None) -> RunReport:
     return report
 
 
-def check(config: Path, report: RunReport, kills: int, keys: Path) -> None:
+def check(config: Path, report: RunResult, kills: int, keys: Path) -> None:
     """Whatever happened, the run's files agree, and nothing was done twice."""
     folder = config.parent / "run"
     rounds = list(range(1, report.plan.rounds + 1))
@@ -179,7 +179,7 @@ def check_plain_model(config: Path, checkpoint: Checkpoint, released: list[int])
         np.testing.assert_array_equal(checkpoint.model[name], array, strict=True)  # type: ignore[call-overload]
 
 
-def check_ledger(report: RunReport, outcomes: dict[int, str]) -> None:
+def check_ledger(report: RunResult, outcomes: dict[int, str]) -> None:
     assert report.ledger is not None
     found = audit([report.ledger], expected_head=report.head)
     assert found.verdict is Verdict.FINE

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import fl.app.run.opening
 import fl.app.run.training
 from dp.events import DiscreteGaussian
 from dp.ledger.audit import Verdict, audit
@@ -24,8 +25,11 @@ from dp.vocabulary import Relation, Unit
 from fl.app.commands import app
 from fl.app.run.checkpoint import Checkpoint
 from fl.app.run.config import RunConfigError
-from fl.app.run.folder import RunFolder, RunRefusedError
+from fl.app.run.errors import RunRefusedError
+from fl.app.run.folder import RunFolder
+from fl.app.run.guarded_study import GuardedStudy
 from fl.errors import PlanMismatchError
+from fl.private import PrivatePlan
 from fl.study import StudyError
 from tests.kit.run_scene import MODES, PLAIN, PRIVATE, both_modes, change_study, content, place, run, write
 
@@ -185,10 +189,10 @@ def test_the_mean_is_of_those_who_were_left(place: Path, mode: str, monkeypatch:
         )
         return stages | {stage: frozenset(clients) for stage, clients in next(gone).items()}
 
-    monkeypatch.setattr(fl.app.run.training, "_drawn", drawn)
+    monkeypatch.setattr(fl.app.run.training, "draw_dropouts", drawn)
 
     class Counting(fl.app.run.training.Watcher):
-        def training(self, round_number: int, contributed: int, clients: int) -> None:
+        def training(self, round_number: int, *, contributed: int, clients: int) -> None:
             asked.append(clients)
 
     report = run(write(place, MODES[mode]), watcher=Counting())
@@ -203,18 +207,6 @@ def test_the_mean_is_of_those_who_were_left(place: Path, mode: str, monkeypatch:
         assert audit([place / "run" / "ledger.jsonl"]).unsettled == (2,)
         spent = [one.record.epsilon for one in report.done]
         assert spent == sorted(set(spent))
-
-
-def test_clients_vanish_as_often_as_asked_at_every_stage():
-    plan: Any = type("Plan", (), {"session": type("Session", (), {"active": True})})
-    drawn = [fl.app.run.training._drawn(tuple(range(1000)), 0.2, plan) for _ in range(10)]
-    counts = [sum(len(gone[stage]) for gone in drawn) for stage in fl.app.run.training.Stage]
-    # 2000 of 10,000, 400 at each of five stages: six standard deviations are 240 and 118, so 1 in 10**8 runs fails.
-    assert abs(sum(counts) - 2000) < 240
-    assert all(abs(count - 400) < 118 for count in counts)
-    plan.session.active = False
-    assert not fl.app.run.training._drawn(tuple(range(1000)), 0.9, plan)["consistency"]
-    assert not any(fl.app.run.training._drawn(tuple(range(1000)), 0.0, plan).values())
 
 
 def test_a_run_that_releases_nothing_is_status_1(place: Path):
@@ -278,7 +270,7 @@ def test_the_budget_is_kept_whoever_spends_it(place: Path):
 
 def run_until(rounds: int, config: Path, *, resume: bool = False) -> None:
     """Runs until so many rounds are over: the study fails when the next one asks it."""
-    real = fl.app.run.training.GuardedStudy.contribute
+    real = GuardedStudy.contribute
 
     def contribute(self: Any, client: int, model: Any, number: int, checked: Any) -> Any:
         if number > rounds:
@@ -286,7 +278,7 @@ def run_until(rounds: int, config: Path, *, resume: bool = False) -> None:
         return real(self, client, model, number, checked)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fl.app.run.training.GuardedStudy, "contribute", contribute)
+        patched.setattr(GuardedStudy, "contribute", contribute)
         with pytest.raises(StudyError, match="stopped by the test"):
             run(config, resume=resume)
 
@@ -329,14 +321,14 @@ def test_a_folder_with_something_else_in_it_is_left_alone(place: Path):
 
 def test_who_begins_a_run_at_the_same_time_loses(place: Path, monkeypatch: pytest.MonkeyPatch):
     config = write(place, PLAIN)
-    real = fl.app.run.training.make_folder
+    real = fl.app.run.opening.make_folder
 
     def late(path: Path, **settings: Any) -> None:
         path.mkdir()
         (path / "checkpoint").write_text("of the other one")
         real(path, **settings)
 
-    monkeypatch.setattr(fl.app.run.training, "make_folder", late)
+    monkeypatch.setattr(fl.app.run.opening, "make_folder", late)
     with pytest.raises(RunRefusedError, match="another run began here meanwhile"):
         run(config)
     assert content(place / "run") == {"checkpoint": b"of the other one"}
@@ -560,13 +552,16 @@ def test_a_ledger_of_another_budget_is_refused(place: Path, monkeypatch: pytest.
     from dataclasses import replace
 
     config = write(place, PRIVATE)
-    real = fl.app.run.training.make_folder
+    real = fl.app.run.opening.make_folder
 
-    def richer(path: Path, *, header: Any, **settings: Any) -> None:
-        real(path, header=replace(header, budget=header.budget * 2), **settings)
+    def richer(path: Path, **settings: Any) -> None:
+        header = PrivatePlan.header
+        with pytest.MonkeyPatch.context() as only_here:
+            only_here.setattr(PrivatePlan, "header", lambda plan: replace(header(plan), budget=header(plan).budget * 2))
+            real(path, **settings)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fl.app.run.training, "make_folder", richer)
+        patched.setattr(fl.app.run.opening, "make_folder", richer)
         with pytest.raises(PlanMismatchError, match=r"ledger \(budget\)"):
             run(config)
     refuses(config, "ledger (budget)")
