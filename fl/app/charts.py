@@ -8,15 +8,16 @@ Colours have a second sign beside them, a dash or a label, for those who cannot 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from fl.app.axis import Axis, tick_text
+
 __all__ = [
     "STYLE",
     "WIDTH",
-    "Axis",
     "Bar",
     "Level",
     "Line",
@@ -25,6 +26,7 @@ __all__ = [
     "group_chart",
     "line_chart",
     "picture",
+    "standalone",
     "text",
 ]
 
@@ -36,12 +38,25 @@ _CHARACTER: Final = 6.8
 
 _LOG_ROOM: Final = 1.5
 
-STYLE: Final = """
-:root { --k0: #5b6470; --k1: #a04f00; --k2: #1d4ed8; --k3: #b5135b; --k4: #0f7a3d; --k5: #7c3aed; --grid: #d9dde3 }
-@media (prefers-color-scheme: dark) {
-  :root { --k0: #aab2bd; --k1: #f0a04b; --k2: #79a7ff; --k3: #ff7db0; --k4: #5fd08d; --k5: #c4a5ff; --grid: #3a414c }
+_LIGHT: Final = {
+    "k0": "#5b6470",
+    "k1": "#a04f00",
+    "k2": "#1d4ed8",
+    "k3": "#b5135b",
+    "k4": "#0f7a3d",
+    "k5": "#7c3aed",
+    "grid": "#d9dde3",
 }
-svg { display: block; width: 100%; height: auto; overflow: hidden }
+_DARK: Final = {
+    "k0": "#aab2bd",
+    "k1": "#f0a04b",
+    "k2": "#79a7ff",
+    "k3": "#ff7db0",
+    "k4": "#5fd08d",
+    "k5": "#c4a5ff",
+    "grid": "#3a414c",
+}
+_MARKS: Final = """
 svg text { font-size: 13px; fill: currentColor }
 svg .small { font-size: 11.5px }
 svg .grid { stroke: var(--grid); stroke-width: 1 }
@@ -51,6 +66,18 @@ svg .s3 { stroke: var(--k3) } svg .s4 { stroke: var(--k4) } svg .s5 { stroke: va
 svg .f0 { fill: var(--k0) } svg .f1 { fill: var(--k1) } svg .f2 { fill: var(--k2) }
 svg .f3 { fill: var(--k3) } svg .f4 { fill: var(--k4) } svg .f5 { fill: var(--k5) }
 """
+
+
+def _variables(colours: Mapping[str, str]) -> str:
+    return "; ".join(f"--{name}: {colour}" for name, colour in colours.items())
+
+
+STYLE: Final = f"""
+:root {{ {_variables(_LIGHT)} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ {_variables(_DARK)} }}
+}}
+svg {{ display: block; width: 100%; height: auto; overflow: hidden }}{_MARKS}"""
 """What the pictures need of the page's style sheet."""
 
 
@@ -93,33 +120,6 @@ class _Entry:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """An axis from `low` to `high`, drawn from `first` to `last`."""
-
-    low: float
-    high: float
-    first: float
-    last: float
-    logarithmic: bool = False
-
-    def at(self, value: float) -> float:
-        """Returns where a value lies; what is beyond an end lies at that end."""
-        low, high, here = self.low, self.high, min(max(value, self.low), self.high)
-        if self.logarithmic:
-            low, high, here = math.log(low), math.log(high), math.log(here)
-        return self.first + (here - low) / (high - low) * (self.last - self.first)
-
-    def ticks(self) -> list[float]:
-        """Returns round values, at most about eight."""
-        if self.logarithmic:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [10.0**power for power in powers[:: max(1, math.ceil(len(powers) / 7))]]
-        step = _step((self.high - self.low) / 6)
-        first = math.ceil(self.low / step - 1e-9)
-        return [place * step for place in range(first, math.floor(self.high / step + 1e-9) + 1)]
-
-
 def picture(name: str, title: str, description: str, height: float, parts: Iterable[str]) -> str:
     """Returns an SVG element with a title and a description for those who do not see it.
 
@@ -135,6 +135,18 @@ def picture(name: str, title: str, description: str, height: float, parts: Itera
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-text">{escape(description)}</desc>'
     )
     return "\n".join((head, *parts, "</svg>"))
+
+
+def standalone(svg: str) -> str:
+    """Returns a picture as the text of a file of its own: dark on white, in plain colours that every viewer knows."""
+    marks = _MARKS
+    for name, colour in _LIGHT.items():
+        marks = marks.replace(f"var(--{name})", colour)
+    head, rest = svg.removeprefix("<svg").split(">", 1)
+    style = f"<style>{marks}svg text {{ font-family: sans-serif }}</style>"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg"{head}>{style}<rect width="100%" height="100%" fill="white"/>{rest}\n'
+    )
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", *, small: bool = False) -> str:
@@ -161,14 +173,14 @@ def line_chart(
         name: as of `picture`.
         title: as of `picture`.
         description: as of `picture`.
-        lines: at least one of them with a point.
+        lines: one without a point is in the legend only.
         levels: horizontal lines.
         x_label: below the axis.
         y_label: above the other.
         highest: the top of the axis; None is a little above everything.
         logarithmic: for the upright axis; it is drawn from a power of ten, and all values must be above 0.
     """
-    across = [x for line in lines for x, _ in line.points]
+    across = [x for line in lines for x, _ in line.points] or [0.0]
     values = [y for line in lines for _, y in line.points] + [level.value for level in levels]
     if logarithmic:
         lowest = 10.0 ** math.floor(math.log10(min(values)))
@@ -182,6 +194,8 @@ def line_chart(
         text(across_axis.at(tick), _BOTTOM + 16, f"{tick:g}", "middle") for tick in across_axis.ticks() if tick % 1 == 0
     ]
     for line in lines:
+        if not line.points:
+            continue
         points = " ".join(f"{across_axis.at(x):.1f},{upright.at(y):.1f}" for x, y in line.points)
         parts.append(f'<polyline class="line s{line.colour}"{_dashes(line.dash)} points="{points}"/>')
     parts += _levels(levels, upright)
@@ -291,7 +305,7 @@ def _frame(upright: Axis, x_label: str, y_label: str) -> Iterator[str]:
     for tick in upright.ticks():
         y = upright.at(tick)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield text(_LEFT - 5, y + 4, _number(tick), "end")
+        yield text(_LEFT - 5, y + 4, tick_text(tick), "end")
     yield text(4, 11, y_label, small=True)
     yield text((_LEFT + _RIGHT) / 2, _BOTTOM + 31, x_label, "middle", small=True)
 
@@ -326,17 +340,3 @@ def _legend(entries: Sequence[_Entry], top: float = _BOTTOM + 40.0) -> tuple[lis
 
 def _dashes(dash: str) -> str:
     return f' stroke-dasharray="{dash}"' if dash else ""
-
-
-def _step(rough: float) -> float:
-    """Returns 1, 2 or 5 times a power of ten, at least `rough`."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * (1 - 1e-9))
-
-
-def _number(value: float) -> str:
-    """Returns a tick's text: powers of ten that are far from 1 as such."""
-    power = math.log10(value) if value > 0 else 0.0
-    if value > 0 and abs(power - round(power)) < 1e-9 and not -3 < power < 5:
-        return "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] if digit != "-" else "⁻" for digit in str(round(power)))
-    return f"{value:g}"

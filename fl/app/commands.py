@@ -10,8 +10,8 @@ import typer
 
 from dp import DPError
 from dp import audit as run_audit
-from fl.app import audit_plot
 from fl.app.audit import certificate as certificate_view
+from fl.app.audit import plot as audit_plot
 from fl.app.audit import view as audit_view
 from fl.app.bench import view as bench_view
 from fl.app.bench.bench import QUICK, Effort, run_bench

@@ -242,7 +242,7 @@ def test_the_plot_shows_what_was_spent_against_the_budget(tmp_path: Path):
     assert points == sorted(points, key=lambda point: (point[0], -point[1]))
     figures = json.loads(run(path, "--json")[1])
     height = points[0][1] - points[-1][1]
-    budget = next(line for line in picture.iter(f"{space}line") if line.attrib["stroke"] == "#c0392b")
+    budget = next(line for line in picture.iter(f"{space}line") if line.attrib["class"] == "line s3")
     assert height / (points[0][1] - float(budget.attrib["y1"])) == pytest.approx(
         figures["total"]["promised"] / 1000, abs=0.002
     )

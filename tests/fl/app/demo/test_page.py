@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from dp.ledger.audit import audit
-from fl.app.charts import Axis, Level, Line, cells, group_chart, line_chart, picture, text
+from fl.app.axis import Axis
+from fl.app.charts import Level, Line, cells, group_chart, line_chart, picture, text
 from fl.app.demo import demo as demo_module
 from fl.app.demo.demo import run_demo
 from fl.app.demo.outcome import DemoReport
