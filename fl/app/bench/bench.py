@@ -94,7 +94,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchReport:
+class BenchResult:
     """All figures, and what follows from them."""
 
     figures: tuple[Figure, ...]
@@ -125,7 +125,7 @@ class BenchReport:
 Step = Callable[[Effort], Iterator[Figure]]
 
 
-def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) -> BenchReport:
+def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) -> BenchResult:
     """Measures everything.
 
     Args:
@@ -136,7 +136,7 @@ def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) 
     for title, step in STEPS:
         progress(title)
         figures += step(effort)
-    return BenchReport(tuple(figures), tuple(advise({figure.name: figure.value for figure in figures})))
+    return BenchResult(tuple(figures), tuple(advise({figure.name: figure.value for figure in figures})))
 
 
 def advise(values: dict[str, float]) -> Iterator[str]:

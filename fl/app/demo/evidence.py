@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fl.app.demo.outcome import Evidence, Rounding
+from fl.app.demo.result import Evidence, Rounding
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
 from fl.codecs.weighted_mean import WeightedMean

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.app.charts import Bar, Level, Line, bar_chart, cells, group_chart, line_chart, picture, text
-from fl.app.demo.outcome import DemoReport, Evidence, PrivateOutcome
-from fl.app.demo.scene import stages_of
+from fl.app.demo.result import DemoResult, Evidence, PrivateResult
 
 __all__ = ["STAGE_NAMES", "accuracies", "epsilons", "presence", "rounding", "seen", "traffic"]
 
@@ -36,15 +35,15 @@ _CELL: Final = 5.6
 _BINS: Final = 24
 
 
-def accuracies(report: DemoReport) -> str:
+def accuracies(result: DemoResult) -> str:
     """Returns the accuracy per round of all runs."""
-    rounds = report.rounds
+    rounds = result.rounds
     lines = [
         Line("central", [(one.number, one.accuracy_central) for one in rounds], 0, "2 3"),
         Line("FedAvg, plain", [(one.number, one.accuracy_plain) for one in rounds], 1, "8 3"),
         Line("FedAvg, secure", [(one.number, one.accuracy_secure) for one in rounds], 2),
     ]
-    if report.private is not None:
+    if result.private is not None:
         mine = [(one.number, one.private) for one in rounds if one.private is not None]
         lines += [
             Line("private, noise in shares", [(number, one.accuracy) for number, one in mine], 3),
@@ -62,11 +61,11 @@ def accuracies(report: DemoReport) -> str:
     )
 
 
-def epsilons(report: DemoReport, private: PrivateOutcome) -> str:
+def epsilons(result: DemoResult, private: PrivateResult) -> str:
     """Returns what was spent after each round, against the budget."""
     so_far = {release.round: release.so_far for release in private.audit.releases}
     promised, realised = [(0.0, 0.0)], [(0.0, 0.0)]
-    for one in report.rounds:
+    for one in result.rounds:
         figures = so_far.get(one.number)
         # A round that was lost before its reserve spends nothing.
         promised.append((one.number, promised[-1][1] if figures is None else figures.promised))
@@ -85,17 +84,17 @@ def epsilons(report: DemoReport, private: PrivateOutcome) -> str:
     )
 
 
-def traffic(report: DemoReport) -> str:
+def traffic(result: DemoResult) -> str:
     """Returns bytes per client and round, against what a vector must take."""
-    released = [one for one in report.rounds if one.exact is not None]
-    model = FLOAT_BYTES * report.vector_length
+    released = [one for one in result.rounds if one.exact is not None]
+    model = FLOAT_BYTES * result.vector_length
     bars = [Bar("plain FedAvg, float32, up", [(model, 0, 1.0)], f"{model:,}")]
     if released:
-        ideal = math.ceil(report.vector_length * report.settings.modulus_bits / 8)
+        ideal = math.ceil(result.vector_length * result.settings.modulus_bits / 8)
         bars += _both_ways("secure", ideal, *_means([(one.bytes_up, one.bytes_down) for one in released]))
-    found = [one for one in report.private_rounds if one.lost_at is None]
-    if report.private is not None and found:
-        ideal = report.private.plan.session.packed_vector_bytes
+    found = [one for one in result.private_rounds if one.lost_at is None]
+    if result.private is not None and found:
+        ideal = result.private.plan.session.packed_vector_bytes
         bars += _both_ways("private", ideal, *_means([(one.bytes_up, one.bytes_down) for one in found]))
     return bar_chart(
         "traffic",
@@ -110,26 +109,26 @@ def traffic(report: DemoReport) -> str:
     )
 
 
-def presence(report: DemoReport) -> str:
+def presence(result: DemoResult) -> str:
     """Returns how many clients answered each stage of each round, and the fewest with whom a round goes on."""
-    stages = stages_of(report.settings.adversary)
-    shown = report.rounds[:_MOST_ROUNDS]
+    stages = result.settings.adversary.stages
+    shown = result.rounds[:_MOST_ROUNDS]
     groups = [
         (str(one.number), [float(one.answered[stage]) for stage in stages if stage in one.answered]) for one in shown
     ]
-    levels = [Level(f"threshold: {report.threshold + 1} clients", report.threshold + 1, 3)]
-    if report.private is not None:
-        least = report.private.plan.min_survivors
+    levels = [Level(f"threshold: {result.threshold + 1} clients", result.threshold + 1, 3)]
+    if result.private is not None:
+        least = result.private.plan.min_survivors
         levels.append(Level(f"private run: {least} vectors", least, 4, "3 3"))
-    lost = report.lost_rounds
+    lost = result.lost_rounds
     fewest = min((count for one in shown for count in one.answered.values()), default=0)
     part = (
-        "" if len(shown) == len(report.rounds) else f" Shown are the first {len(shown)} of {len(report.rounds)} rounds."
+        "" if len(shown) == len(result.rounds) else f" Shown are the first {len(shown)} of {len(result.rounds)} rounds."
     )
     return group_chart(
         "presence",
         "Who is still there, stage by stage",
-        f"Of {report.settings.clients} clients, the fewest that answered a stage were {fewest}; {lost} rounds were "
+        f"Of {result.settings.clients} clients, the fewest that answered a stage were {fewest}; {lost} rounds were "
         f"lost in the secure run.{part}",
         groups,
         [STAGE_NAMES[stage] for stage in stages],
@@ -140,12 +139,12 @@ def presence(report: DemoReport) -> str:
     )
 
 
-def rounding(report: DemoReport, evidence: Evidence) -> str:
+def rounding(result: DemoResult, evidence: Evidence) -> str:
     """Returns the error of the mean for moduli of more and more bits."""
     points = evidence.rounding
     levels = []
-    if report.private is not None:
-        noise = report.private.mean_stddev(report.settings.clients)
+    if result.private is not None:
+        noise = result.private.mean_stddev(result.settings.clients)
         levels.append(Level("noise of the private run", noise, 3))
     coarsest, finest = points[0], points[-1]
     return line_chart(

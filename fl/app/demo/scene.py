@@ -15,9 +15,9 @@ from fl.app.demo.model import CLASSES, Floats, Labels, Model, train
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import NamedArrays
 from fl.digits import load_digits
-from secagg import AdversaryModel, Stage
+from secagg import Stage
 
-__all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_digest", "stages_of"]
+__all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_digest"]
 
 LOCAL_EPOCHS: Final = 5
 
@@ -63,14 +63,9 @@ class Scene:
         return dict(delta) if isinstance(delta, dict) else {}
 
 
-def stages_of(adversary: AdversaryModel) -> tuple[str, ...]:
-    """Returns the stages that a client answers, in their order."""
-    return adversary.stages
-
-
 def draw_dropouts(settings: DemoSettings, generator: np.random.Generator) -> dict[str, frozenset[int]]:
     """Returns by stage the clients that vanish before they answer it."""
-    stages = stages_of(settings.adversary)
+    stages = settings.adversary.stages
     leaving: dict[str, set[int]] = {stage: set() for stage in Stage}
     for client in range(1, settings.clients + 1):
         if generator.random() < settings.dropout:
@@ -80,8 +75,9 @@ def draw_dropouts(settings: DemoSettings, generator: np.random.Generator) -> dic
 
 def answering(settings: DemoSettings, dropouts: Mapping[str, frozenset[int]]) -> dict[str, int]:
     """Returns by stage how many clients are still there to answer it."""
-    counts, left = {}, settings.clients
-    for stage in stages_of(settings.adversary):
+    counts: dict[str, int] = {}
+    left = settings.clients
+    for stage in settings.adversary.stages:
         left -= len(dropouts[stage])
         counts[stage] = left
     return counts

@@ -9,7 +9,7 @@ import msgspec
 
 from fl.app.run.journal import Done, RoundOutcome
 from fl.app.run.plan import RunPlan
-from fl.private.plan import PrivatePlan
+from fl.private import PrivatePlan
 
 __all__ = ["Ended", "RunResult"]
 

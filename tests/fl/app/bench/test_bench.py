@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fl.app.bench.bench
-from fl.app.bench.bench import QUICK, BenchReport, Effort, Figure, advise, run_bench
+from fl.app.bench.bench import QUICK, BenchResult, Effort, Figure, advise, run_bench
 from fl.app.bench.timing import best_in_turns
 from fl.app.commands import app
 
@@ -91,7 +91,7 @@ def test_progress_names_every_step(monkeypatch: pytest.MonkeyPatch):
     titles: list[str] = []
     report = run_bench(QUICK, titles.append)
     assert titles == ["one step"]
-    assert isinstance(report, BenchReport)
+    assert isinstance(report, BenchResult)
     assert report.right
 
 

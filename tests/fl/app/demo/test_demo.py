@@ -18,9 +18,9 @@ from fl.app.commands import app
 from fl.app.demo import demo as demo_module
 from fl.app.demo import private_run as demo_private
 from fl.app.demo.demo import run_demo
-from fl.app.demo.outcome import mean_bytes, stage_counts
 from fl.app.demo.private_run import LEDGER, tolerated_dropouts
-from fl.app.demo.scene import answering, draw_dropouts, stages_of
+from fl.app.demo.result import mean_bytes, stage_counts
+from fl.app.demo.scene import answering, draw_dropouts
 from fl.app.demo.settings import DemoSettings
 from secagg import Stage
 from secagg.errors import InvalidParameterError
@@ -100,7 +100,7 @@ def test_clients_vanish_at_every_stage() -> None:
     assert all(any(dropouts[stage] for dropouts in drawn) for stage in Stage)
     counts = answering(settings, drawn[0])
     assert list(counts.values()) == [
-        30 - sum(len(drawn[0][earlier]) for earlier in Stage[: place + 1]) for place in range(len(Stage))
+        30 - sum(len(drawn[0][earlier]) for earlier in list(Stage)[: place + 1]) for place in range(len(Stage))
     ]
 
 
@@ -111,7 +111,7 @@ def test_so_many_may_vanish_that_a_round_is_seldom_lost(
     adversary: AdversaryModel, clients: int, dropout: float
 ) -> None:
     settings = DemoSettings(clients=clients, dropout=dropout, adversary=adversary)
-    stages = stages_of(adversary)
+    stages = adversary.stages
     before = sum(stage in stages[: stages.index("masked_input") + 1] for stage in stages) / len(stages)
     likely = int(stats.binom.isf(1e-3, clients, dropout * before))
     assert tolerated_dropouts(settings) == min(likely, clients - default_threshold(clients) - 1)

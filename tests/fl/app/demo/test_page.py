@@ -16,9 +16,9 @@ from fl.app.axis import Axis
 from fl.app.charts import Level, Line, cells, group_chart, line_chart, picture, text
 from fl.app.demo import demo as demo_module
 from fl.app.demo.demo import run_demo
-from fl.app.demo.outcome import DemoReport
 from fl.app.demo.page import html
 from fl.app.demo.pictures import accuracies, epsilons, presence, rounding, seen, traffic
+from fl.app.demo.result import DemoResult
 from fl.app.demo.sentences import private_sentences, secure_sentences
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import ArraySchema
@@ -32,12 +32,12 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 392, 22, 222
 
 
 @pytest.fixture(scope="module")
-def report() -> DemoReport:
+def report() -> DemoResult:
     return run_demo(DemoSettings(clients=6, rounds=4, dropout=0.1, seed=3))
 
 
 @pytest.fixture(scope="module")
-def page(report: DemoReport) -> str:
+def page(report: DemoResult) -> str:
     return html(report)
 
 
@@ -110,7 +110,7 @@ def test_headings_begin_with_one_and_leave_out_no_level(tree: ET.Element) -> Non
 
 
 def test_it_has_the_plan_the_ledgers_head_and_the_same_sentences_as_the_terminal(
-    report: DemoReport, tree: ET.Element
+    report: DemoResult, tree: ET.Element
 ) -> None:
     assert report.private is not None
     content = words(tree)
@@ -124,7 +124,7 @@ def test_it_has_the_plan_the_ledgers_head_and_the_same_sentences_as_the_terminal
         assert sentence in content
 
 
-def test_the_tables_hold_the_numbers(report: DemoReport, tree: ET.Element) -> None:
+def test_the_tables_hold_the_numbers(report: DemoResult, tree: ET.Element) -> None:
     tables = {words(next(table.iter("caption"))): table for table in tree.iter("table")}
     rows = [[words(cell) for cell in row] for row in tables["Round by round"].iter("tr")]
     head, body = rows[0], rows[1:]
@@ -143,7 +143,7 @@ def test_the_tables_hold_the_numbers(report: DemoReport, tree: ET.Element) -> No
     assert len(list(tables["Bytes per client"].iter("tr"))) == 5
 
 
-def test_whatever_goes_into_the_page_is_escaped(report: DemoReport) -> None:
+def test_whatever_goes_into_the_page_is_escaped(report: DemoResult) -> None:
     assert report.private is not None
     scope = "<script>alert('1')</script>&amp;\""
     plan = make_plan(
@@ -164,7 +164,7 @@ def test_whatever_goes_into_the_page_is_escaped(report: DemoReport) -> None:
     assert [element.text for element in drawn] == ["<t>&", "<d>'\"&", "<x>&"]
 
 
-def test_accuracies_lie_where_they_belong(report: DemoReport) -> None:
+def test_accuracies_lie_where_they_belong(report: DemoResult) -> None:
     drawn = points(accuracies(report))
     assert len(drawn) == 5
     central, _, secure, private, trusted = drawn
@@ -178,7 +178,7 @@ def test_accuracies_lie_where_they_belong(report: DemoReport) -> None:
         assert [x for x, _ in line] == pytest.approx(np.linspace(_LEFT, _RIGHT, len(values)), abs=0.06)
 
 
-def test_epsilon_rises_to_the_budget_and_not_above(report: DemoReport) -> None:
+def test_epsilon_rises_to_the_budget_and_not_above(report: DemoResult) -> None:
     assert report.private is not None
     svg = epsilons(report, report.private)
     promised, realised = points(svg)
@@ -204,7 +204,7 @@ def test_a_round_that_spent_nothing_leaves_epsilon_where_it_was(monkeypatch: pyt
     assert "1 of 3 rounds were lost" in words(page)
 
 
-def test_bars_are_as_long_as_the_bytes_they_stand_for(report: DemoReport) -> None:
+def test_bars_are_as_long_as_the_bytes_they_stand_for(report: DemoResult) -> None:
     assert report.private is not None
     svg = traffic(report)
     widths = [float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)" height="14.0"', svg)]
@@ -219,7 +219,7 @@ def test_bars_are_as_long_as_the_bytes_they_stand_for(report: DemoReport) -> Non
     assert [width / widths[0] for width in widths] == pytest.approx([size / model for size in expected], rel=2e-3)
 
 
-def test_dropouts_are_bars_down_to_where_a_round_ended(report: DemoReport) -> None:
+def test_dropouts_are_bars_down_to_where_a_round_ended(report: DemoResult) -> None:
     svg = presence(report)
     heights = [float(height) for height in re.findall(r'<rect [^>]*width="[\d.]+" height="([\d.]+)"', svg)]
     counts = [count for one in report.rounds for count in one.answered.values()]
@@ -232,14 +232,14 @@ def test_dropouts_are_bars_down_to_where_a_round_ended(report: DemoReport) -> No
     assert levels == pytest.approx([_BOTTOM - (report.threshold + 1) * unit, _BOTTOM - least * unit], abs=0.06)
 
 
-def test_rounds_that_would_be_too_narrow_are_left_out_and_that_is_said(report: DemoReport) -> None:
+def test_rounds_that_would_be_too_narrow_are_left_out_and_that_is_said(report: DemoResult) -> None:
     many = replace(report, rounds=[replace(report.rounds[0], number=number) for number in range(1, 101)])
     svg = presence(many)
     assert svg.count("<rect") == 40 * 5 + 5
     assert "Shown are the first 40 of 100 rounds." in svg
 
 
-def test_what_the_server_saw_is_another_picture_than_the_update(report: DemoReport) -> None:
+def test_what_the_server_saw_is_another_picture_than_the_update(report: DemoResult) -> None:
     assert report.evidence is not None
     svg = seen(report.evidence)
     bars = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', svg)]
@@ -256,7 +256,7 @@ def test_what_the_server_saw_is_another_picture_than_the_update(report: DemoRepo
     assert squares == {"f2": 768, "f3": 768}
 
 
-def test_rounding_falls_on_a_logarithmic_axis(report: DemoReport) -> None:
+def test_rounding_falls_on_a_logarithmic_axis(report: DemoResult) -> None:
     assert report.evidence is not None
     measured, bound = points(rounding(report, report.evidence))
     assert all(lower > higher for (_, lower), (_, higher) in zip(measured, bound, strict=True))
@@ -278,7 +278,7 @@ def test_without_a_private_run_there_are_five_pictures_and_no_plan(adversary: Ad
 
 
 @pytest.mark.parametrize("exact", [False, None])
-def test_a_demo_that_went_wrong_is_shown_as_such(report: DemoReport, exact: bool | None) -> None:
+def test_a_demo_that_went_wrong_is_shown_as_such(report: DemoResult, exact: bool | None) -> None:
     rounds = [replace(one, exact=exact) for one in report.rounds]
     page = html(replace(report, rounds=rounds))
     assert '<div class="verdict bad">' in page

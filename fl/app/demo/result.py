@@ -10,14 +10,14 @@ import numpy.typing as npt
 from dp import AuditReport
 from dp.ledger import Verdict
 from fl.app.demo.settings import DemoSettings
-from fl.private.plan import PrivatePlan
+from fl.private import PrivatePlan
 
 __all__ = [
-    "DemoReport",
+    "DemoResult",
+    "DemoRound",
     "Evidence",
-    "PrivateOutcome",
+    "PrivateResult",
     "PrivateRound",
-    "RoundReport",
     "Rounding",
     "mean_bytes",
     "stage_counts",
@@ -47,7 +47,7 @@ class PrivateRound:
 
 
 @dataclass(frozen=True, slots=True)
-class RoundReport:
+class DemoRound:
     """One training round.
 
     `answered` counts clients by stage, in a lost round as far as it came; `exact` is whether the secure sum was bit for
@@ -71,7 +71,7 @@ class RoundReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateOutcome:
+class PrivateResult:
     """What the private run comes to.
 
     Args:
@@ -157,14 +157,14 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class DemoReport:
+class DemoResult:
     """All rounds of a demo, and what follows from them. `vector_length` is d, in entries."""
 
     settings: DemoSettings
     threshold: int
     vector_length: int
-    rounds: list[RoundReport] = field(default_factory=list)
-    private: PrivateOutcome | None = None
+    rounds: list[DemoRound] = field(default_factory=list)
+    private: PrivateResult | None = None
     evidence: Evidence | None = None
 
     @property
@@ -202,10 +202,10 @@ class DemoReport:
         }
 
 
-def stage_counts(report: DemoReport) -> dict[str, tuple[float, int]]:
+def stage_counts(result: DemoResult) -> dict[str, tuple[float, int]]:
     """Returns by stage the mean and the smallest number of clients that answered, over the rounds with a sum."""
     counts: dict[str, list[int]] = {}
-    for one in report.rounds:
+    for one in result.rounds:
         if one.exact is not None:
             for stage, answered in one.answered.items():
                 counts.setdefault(stage, []).append(answered)
