@@ -44,7 +44,7 @@ def audit(
     option not be used, 3 if the chain, a signature or the expected head or key does not hold.
     """
     anchors = {
-        name: None if text is None else _thirty_two_bytes(name, text)
+        name: None if text is None else _thirty_two_bytes(text, option=name)
         for name, text in (("--expect-head", expect_head), ("--expect-key", expect_key))
     }
     require_writable(plot, "--plot")
@@ -63,7 +63,7 @@ def audit(
     raise typer.Exit(EXIT_STATUS[report.verdict])
 
 
-def _thirty_two_bytes(option: str, text: str) -> bytes:
+def _thirty_two_bytes(text: str, *, option: str) -> bytes:
     """Returns what a hash or key in hexadecimal says."""
     try:
         value = bytes.fromhex(text)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dp import AuditReport
-from fl.app.charts import Level, Line, line_chart, standalone
+from fl.app.charts import Caption, Level, Line, line_chart, standalone
 
 __all__ = ["svg"]
 
@@ -29,9 +29,11 @@ def svg(report: AuditReport) -> str:
     # A figure without a bound goes along the top.
     highest = max([1e-6, *filter(math.isfinite, shown)]) * 1.06
     chart = line_chart(
-        "audit",
-        title,
-        f"What {len(report.releases)} releases have spent, against the budget.",
+        Caption(
+            name="audit",
+            title=title,
+            description=f"What {len(report.releases)} releases have spent, against the budget.",
+        ),
         lines,
         levels,
         x_label="releases",

@@ -70,7 +70,7 @@ def run_demo(
         if settings.private:
             folder = ledger_folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="secagg-demo-")))
             private = stack.enter_context(PrivateRun(settings, scene, initial, folder))
-        federated = _Federated(settings, scene, initial, generator, executor)
+        federated = _Federated(settings, scene=scene, initial=initial, generator=generator, executor=executor)
         central = initial
         for number in range(1, settings.rounds + 1):
             dropouts = draw_dropouts(settings, generator)
@@ -120,6 +120,7 @@ class _Federated:
     def __init__(
         self,
         settings: DemoSettings,
+        *,
         scene: Scene,
         initial: Model,
         generator: np.random.Generator,

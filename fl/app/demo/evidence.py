@@ -46,7 +46,7 @@ def gather(
     return Evidence(
         client=shown,
         update=flatten(updates[shown], codec.schema),
-        seen=_seen(words, shown, codec.modulus_bits, adversary),
+        seen=_seen(words, shown=shown, modulus_bits=codec.modulus_bits, adversary=adversary),
         modulus_bits=codec.modulus_bits,
         peers=len(chosen),
         rounding=tuple(_rounding(codec, updates, weights)),
@@ -54,7 +54,7 @@ def gather(
 
 
 def _seen(
-    words: Mapping[int, npt.NDArray[Any]], shown: int, modulus_bits: int, adversary: AdversaryModel
+    words: Mapping[int, npt.NDArray[Any]], *, shown: int, modulus_bits: int, adversary: AdversaryModel
 ) -> npt.NDArray[Any]:
     """Returns the masked vector of one client as the server received it."""
     params = SessionParams.for_cohort(

@@ -95,39 +95,42 @@ def _verdict(result: DemoResult) -> str:
 def _figures(result: DemoResult) -> Iterable[str]:
     yield _figure(
         "Accuracy",
-        pictures.accuracies(result),
-        "Central: one machine has all data. Plain and secure differ in rounding and in the order of training only. The "
-        "private runs clip every client's update and add noise; the trusted server is one that sees every update.",
+        picture=pictures.accuracies(result),
+        caption="Central: one machine has all data. Plain and secure differ in rounding and in the order of "
+        "training only. The private runs clip every client's update and add noise; the trusted server is one that "
+        "sees every update.",
     )
     if result.private is not None:
         yield _figure(
             "Privacy spent",
-            pictures.epsilons(result, result.private),
-            "Promised is what counts: the noise of the fewest clients with whom a round is released, without that of "
-            f"{result.private.plan.noise.colluders} who may work with the server.",
+            picture=pictures.epsilons(result, result.private),
+            caption="Promised is what counts: the noise of the fewest clients with whom a round is released, "
+            f"without that of {result.private.plan.noise.colluders} who may work with the server.",
         )
     yield _figure(
         "Bytes per client and round",
-        pictures.traffic(result),
-        f"This model is small, with {result.vector_length:,} words. What the protocol adds grows with the clients and "
-        "not with the model.",
+        picture=pictures.traffic(result),
+        caption=f"This model is small, with {result.vector_length:,} words. What the protocol adds grows with the "
+        "clients and not with the model.",
     )
     yield _figure(
         "Dropouts",
-        pictures.presence(result),
-        "A client that vanishes before its masked vector is there is not in the sum; one that vanishes later is.",
+        picture=pictures.presence(result),
+        caption="A client that vanishes before its masked vector is there is not in the sum; one that vanishes "
+        "later is.",
     )
     if result.evidence is not None:
         yield _figure(
             "Rounding",
-            pictures.rounding(result, result.evidence),
-            "Every two bits more make the error of the mean a quarter. Sums are taken modulo two to this many bits.",
+            picture=pictures.rounding(result, result.evidence),
+            caption="Every two bits more make the error of the mean a quarter. Sums are taken modulo two to this "
+            "many bits.",
         )
         yield _figure(
             "What the server saw",
-            pictures.seen(result.evidence),
-            f"Client {result.evidence.client} in a session with {result.evidence.peers - 1} others, run for this "
-            "picture. The darker, the larger.",
+            picture=pictures.seen(result.evidence),
+            caption=f"Client {result.evidence.client} in a session with {result.evidence.peers - 1} others, run "
+            "for this picture. The darker, the larger.",
         )
 
 
@@ -199,7 +202,7 @@ def _traffic_row(one: DemoRound, private: bool) -> list[str]:
     return [str(one.number), *(f"{value:,.0f}" if value else "" for value in values)]
 
 
-def _figure(title: str, picture: str, caption: str) -> str:
+def _figure(title: str, *, picture: str, caption: str) -> str:
     return f"<figure><h2>{escape(title)}</h2>\n{picture}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 
