@@ -35,7 +35,7 @@ class Study(Protocol):
             round_number: from 1. Numbers rise, and may be left out, but never come again.
 
         Returns:
-            Its update and weight, and its side values, as far as the run declares any; or the updates of its examples.
+            Its update and weight, and the side values that the run declares; or the updates of its examples.
         """
         ...
 

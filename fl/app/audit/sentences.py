@@ -57,7 +57,9 @@ def _trust(report: AuditReport) -> list[str]:
     sentences = []
     last = report.files[-1]
     if last.key is None:
-        sentences.append("The ledger is not signed: its chain shows accidents, not whoever rewrites all its hashes.")
+        sentences.append(
+            "The ledger is not signed: its chain shows accidents, but not that somebody rewrote all its hashes."
+        )
     elif not report.key_was_expected:
         sentences.append(f"Signed with the key {last.key.hex()}: --expect-key says whether that is the right one.")
     if last.key is not None and last.signed < last.records:

@@ -17,8 +17,8 @@ from fl.app.audit.sentences import figure_text, notes, verdict_sentence
 __all__ = ["show", "waiting"]
 
 _AGAINST: Final = {
-    Adversary.PARTICIPANT: "the server and whoever saw a roster",
-    Adversary.OUTSIDER: "whoever sees what is released and no roster",
+    Adversary.PARTICIPANT: "the server and anybody who saw a roster",
+    Adversary.OUTSIDER: "anybody who sees what is released and no roster",
 }
 
 

@@ -58,7 +58,7 @@ def run_demo(
 
     Raises:
         InvalidParameterError, OverflowError_, UnsafePlanError: the settings contradict each other, for example a
-            modulus that is too small for so many clients; or the folder holds something.
+            modulus that is too small for that many clients; or the folder holds something.
         dp.InvalidParameterError: no noise keeps such a budget.
         OSError: the folder cannot be written.
     """

@@ -37,7 +37,7 @@ def gather(
     Args:
         codec: the demo's.
         updates: by client id.
-        weights: likewise; at least one is above 0.
+        weights: by client id; at least one is above 0.
         adversary: the model that the session defends against.
     """
     chosen = sorted(sorted(updates, key=lambda client: -weights[client])[:_PEERS])

@@ -150,7 +150,7 @@ def _ledger(private: PrivateResult) -> Iterable[str]:
     if private.anchor is not None:
         yield f"<p>The latest head that a client holds: <code>{private.anchor.hex()}</code></p>"
     yield _paragraph(
-        "Whoever has the ledger can work out what was spent: secagg audit LEDGER --expect-head HEAD, with the head "
+        "Anybody who has the ledger can work out what was spent: secagg audit LEDGER --expect-head HEAD, with the head "
         "that a client holds, shows that nothing before it was removed or rewritten."
     )
 

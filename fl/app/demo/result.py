@@ -50,9 +50,9 @@ class PrivateRound:
 class DemoRound:
     """One training round.
 
-    `answered` counts clients by stage, in a lost round as far as it came; `exact` is whether the secure sum was bit for
-    bit the plain one, or None where too few clients were left for a sum: `lost_at` then names the stage, and the models
-    of the secure and the plain run stay as they were. Bytes are the mean over the survivors.
+    `answered` counts clients by stage, in a lost round up to the stage at which it was lost. `exact` is whether the
+    secure sum was bit for bit the plain one. It is None where too few clients were left for a sum: `lost_at` then names
+    the stage, and the models of the secure and the plain run stay as they were. Bytes are the mean over the survivors.
     """
 
     number: int
@@ -97,7 +97,7 @@ class PrivateResult:
         return self.audit.files[-1].head
 
     def mean_stddev(self, survivors: int) -> float:
-        """Returns the standard deviation of the noise in a coordinate of the mean over so many survivors."""
+        """Returns the standard deviation of the noise in a coordinate of the mean over `survivors` clients."""
         return self.plan.noise_stddev(survivors) / survivors
 
     def to_json(self) -> dict[str, object]:
@@ -127,7 +127,7 @@ class PrivateResult:
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """What a modulus of so many bits does to the mean: the measured error and the proven bound, in a coordinate."""
+    """What a modulus of `modulus_bits` does to a coordinate of the mean: the measured error and the proven bound."""
 
     modulus_bits: int
     rms_error: float

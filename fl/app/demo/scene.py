@@ -22,7 +22,7 @@ __all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_di
 LOCAL_EPOCHS: Final = 5
 
 LEARNING_RATE: Final = 0.3
-"""Of the clients' steps. The noise does not grow with it and the updates do, so the private run learns the more."""
+"""The step size of a client. Updates grow with it and the noise does not, so the private run learns more."""
 
 TEST_SHARE: Final = 0.2
 
@@ -49,7 +49,7 @@ class Scene:
         self.parts = _partition(self.training[1], settings, generator)
 
     def central(self, model: Model, generator: np.random.Generator) -> Model:
-        """Returns the model after as many epochs on everybody's examples."""
+        """Returns the model after a client's number of epochs on everybody's examples."""
         return train(model, *self.training, generator, epochs=LOCAL_EPOCHS, learning_rate=LEARNING_RATE)
 
     def update(self, model: Model, client: int, generator: np.random.Generator) -> Update:

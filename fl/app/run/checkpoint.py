@@ -3,8 +3,8 @@
 The bytes, integers little-endian: "FLCP", version (1 byte), the length of the header (4 bytes), the header (JSON in one
 form only), the model's arrays in the schema's order (their own dtypes, little-endian), the optimiser's state as
 `OptimizerState.to_bytes` writes it, and the SHA-256 of all that. Nothing in it is ever executed, and a length that is
-not exactly what the header says is refused before anything is allocated. The checksum finds accidents; whoever may
-write the file may also write the model.
+not exactly what the header says is refused before anything is allocated. The checksum finds accidents. It
+does not defend against somebody who may write the file, and so may write the model.
 
 It holds no secret but the model itself: sessions and their keys are never in a checkpoint.
 """

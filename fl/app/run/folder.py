@@ -46,9 +46,7 @@ def check_folder(path: Path, *, resume: bool) -> None:
     """
     empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
     if resume and empty:
-        reason = (
-            "there is no run to resume here. If there was one, its budget is spent as far as it was: find its folder"
-        )
+        reason = "there is no run to resume here. If there was one, what it has spent stays spent: find its folder"
         raise RunRefusedError(path, reason)
     if resume and not (path / "checkpoint").is_file():
         raise RunRefusedError(path, "this is no folder of a run, or not all of one")

@@ -1,7 +1,7 @@
 """The journal of a run: one line before a round begins, on the disk before any client hears of it, and one after.
 
-It is what decides which round comes next. Rounds are 1, 2, 3, … without a gap, each begun once; each is done before the
-next begins, and is marked lost if a crash took its result. So a reader sees all that happened, and a run that is
+The journal decides which round comes next. Rounds are 1, 2, 3, … without a gap. Each is begun once, and is done before
+the next one begins; it is marked lost if a crash took its result. So a reader sees all that happened, and a run that is
 resumed never begins a round a second time.
 
 JSON lines, in a strict form. A crash can leave a part of a line at the end, which nobody relied on; the next line takes
@@ -21,8 +21,8 @@ from secagg import InvalidStateError
 __all__ = ["Begun", "Done", "Journal", "JournalLine", "RoundOutcome", "RoundRecord", "Started"]
 
 RoundOutcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
-"""What came of a round: a step of the model; a sum that is none, as too few were left; a sum that has no mean, as the
-noise outweighs the weights; or a result that a crash took. All count."""
+"""What came of a round: a step of the model; no sum, as too few clients were left; a sum without a mean, as the noise
+outweighs the weights; or a result that a crash took. All count."""
 
 _VERSION: Final = 1
 

@@ -105,7 +105,7 @@ def show(result: RunResult) -> None:
             anchor += f" --expect-key {result.public_key.hex()}"
         console.print(escape(anchor), soft_wrap=True, highlight=False)
     else:
-        console.print("No noise was added: whoever sees a round's mean learns it exactly.")
+        console.print("No noise was added: anybody who sees a round's mean learns it exactly.")
     if result.detail:
         console.print(escape(f"Stopped: the budget is exhausted {result.detail}"), style="bold red")
     elif not result.outcomes["released"]:

@@ -11,7 +11,7 @@ def test_a_sound_ledger_is_shown_round_by_round_and_in_total(path: Path):
     code, output = run(path, "--expect-key", KEY.public_key.hex(), "--expect-head", head_of(path))
     assert code == 0
     assert "ward 7, 2026: zero-out of one client" in output
-    assert "Budget: epsilon 8 at delta 1e-05, against the server and whoever saw a roster; 2 of a round's" in output
+    assert "Budget: epsilon 8 at delta 1e-05, against the server and anybody who saw a roster; 2 of a round's" in output
     table = [line.split() for line in output.splitlines() if " of 100" in line]
     assert [row[:2] for row in table] == [["2", "1"], ["4", "2"], ["5", "3"]]
     assert [row[2:-6] for row in table] == [["81"], ["(>=", "70)"], ["83"]]

@@ -6,17 +6,8 @@ from dataclasses import replace
 import pytest
 
 import fl.app.bench.bench
-from fl.app.bench.bench import QUICK, BenchResult, Effort, Figure, advise, run_bench
-
-FIGURES = {"mask_one_thread": 7.0, "mask_chacha20": 4.0, "thread_gain": 1.7, "free_part": 1.0}
-
-
-def only(monkeypatch: pytest.MonkeyPatch, *, right: bool) -> None:
-    def step(_):
-        for name, value in FIGURES.items():
-            yield Figure(name, f"the {name}", value, "x", right, limit=10.0)
-
-    monkeypatch.setattr(fl.app.bench.bench, "STEPS", (("one step", step),))
+from fl.app.bench.bench import QUICK, BenchResult, Effort, advise, run_bench
+from tests.kit.bench_scene import FIGURES, only
 
 
 def test_masks_that_are_wrong_are_found(monkeypatch: pytest.MonkeyPatch):

@@ -3,26 +3,8 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-import fl.app.bench.bench
-from fl.app.bench.bench import Figure
-from fl.app.commands import app
-
-FIGURES = {"mask_one_thread": 7.0, "mask_chacha20": 4.0, "thread_gain": 1.7, "free_part": 1.0}
-
-
-def run(*options: str) -> tuple[int, str, str]:
-    outcome = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["bench", *options])
-    return outcome.exit_code, outcome.stdout, outcome.stderr
-
-
-def only(monkeypatch: pytest.MonkeyPatch, *, right: bool) -> None:
-    def step(_):
-        for name, value in FIGURES.items():
-            yield Figure(name, f"the {name}", value, "x", right, limit=10.0)
-
-    monkeypatch.setattr(fl.app.bench.bench, "STEPS", (("one step", step),))
+from tests.kit.bench_scene import only, run
 
 
 @pytest.mark.slow
@@ -41,17 +23,6 @@ def test_quick_figures_come_as_json_and_every_result_is_right():
         assert figure["right"] is True, name
     assert 0 < report["figures"]["mask_one_thread"]["part_of_limit"] < 1.5
     assert len(report["advice"]) >= 2
-
-
-def test_a_table_and_advice_are_printed(monkeypatch: pytest.MonkeyPatch):
-    only(monkeypatch, right=True)
-    code, output, progress = run()
-    assert code == 0
-    assert "the mask_one_thread" in output
-    assert "0.70" in output
-    assert "Threads pay" in output
-    assert "WRONG" not in output
-    assert "one step" in progress or "done" in progress
 
 
 def test_a_wrong_result_is_an_error_and_no_figure(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,5 @@
 """The study as a run meets it: what the user's code does wrong is told with client and round, and changes nothing."""
 
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -193,8 +192,3 @@ def test_figures_are_numbers_by_name():
     for wrong in (0.5, {"a": "b"}, {"a": True}, {1: 2.0}, {"a": np.zeros(1)}, ZeroDivisionError("x")):
         error = failure(lambda wrong=wrong: GuardedStudy(Evaluated(evaluate=wrong)).evaluate([np.zeros(1)], 4))
         assert (error.call, error.client, error.round_number) == ("evaluate", None, 4)
-
-
-def test_the_error_survives_pickling():
-    error = pickle.loads(pickle.dumps(StudyError("contribute", 1, 2, "p")))
-    assert (error.call, error.client, error.round_number, error.problem) == ("contribute", 1, 2, "p")

@@ -150,7 +150,7 @@ def test_the_mean_is_of_those_who_were_left(place: Path, mode: str, monkeypatch:
         assert spent == sorted(set(spent))
 
 
-def test_the_budget_is_kept_whoever_spends_it(place: Path):
+def test_the_budget_is_kept_no_matter_who_spends_it(place: Path):
     """Another release on the same ledger leaves no room for the last rounds."""
     config = write(place, PRIVATE)
     run_until(2, config)
