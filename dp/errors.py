@@ -4,11 +4,14 @@ All of them derive from `DPError`. Fields are passed to `Exception.args`, so eve
 processes of an executor, and no text ever holds a vector or a noise sample.
 """
 
+from pathlib import Path
 from typing import Final
 
 __all__ = [
     "BudgetExceededError",
     "DPError",
+    "FileLockedError",
+    "FileRefusedError",
     "InvalidParameterError",
     "MissingExtraError",
     "UnlikeEventsError",
@@ -99,3 +102,27 @@ class BudgetExceededError(DPError):
 
     def __str__(self) -> str:
         return f"the release would bring epsilon to {self.spent:.6g}, and the budget is {self.budget:.6g}"
+
+
+class FileLockedError(DPError):
+    """Another process has a file open for writing, or nobody can lock it here. Fields: `path`, `reason`."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class FileRefusedError(DPError):
+    """A file cannot be used, or not this way; nothing was written. Fields: `action`, `reason`."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, reason)
+        self.action = action
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.action} is refused: {self.reason}"

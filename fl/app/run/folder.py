@@ -14,17 +14,16 @@ identities and counters are on the clients' own disks. Here all parties are one 
 where there are identities in it.
 """
 
-import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from dp.ledger import Ledger, LedgerKey, RoundCounter, lock_exclusively, sync_folder
-from fl.app.run.checkpoint import Checkpoint, write_durably
+from dp.durable import FileLock, replace_file, sync_folder
+from dp.ledger import Ledger, LedgerKey, RoundCounter
+from fl.app.run.checkpoint import Checkpoint
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Journal
 from fl.app.run.keys import create_identity, read_identity
@@ -83,7 +82,7 @@ def make_folder(
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         paths = RunPaths(fresh)
-        write_durably(paths.plan, [plan.to_json().encode("ascii")])
+        replace_file(paths.plan, [plan.to_json().encode("ascii")])
         head = _make_private_files(paths, plan, key, clients) if isinstance(plan, PrivatePlan) else None
         Journal.create(paths.journal, run, plan_digest=plan.digest, clients=tuple(clients))
         first = Checkpoint(
@@ -134,24 +133,19 @@ class RunFolder(RunPaths):
         folder: the run's.
 
     Raises:
-        LedgerLockedError: another process is at it.
+        FileLockedError: another process is at it.
         OSError: it cannot be opened.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            lock_exclusively(self._lock, folder, "another process is at this run")
-        except BaseException:
-            os.close(self._lock)
-            raise
+        self._lock = FileLock(folder / "lock", guarded=folder, reason="another process is at this run")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._lock)
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
 
     def read_identities(self, clients: Collection[ClientId]) -> dict[ClientId, Identity]:
         """Returns each client's long-term key.

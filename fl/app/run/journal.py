@@ -8,7 +8,6 @@ JSON lines, in a strict form. A crash can leave a part of a line at the end, whi
 its place. Any other damage is refused.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from dp.durable import create_file, write_from
 from secagg import InvalidStateError
 
 __all__ = ["Begun", "Done", "Journal", "JournalLine", "RoundOutcome", "RoundRecord", "Started"]
@@ -25,6 +25,7 @@ RoundOutcome: TypeAlias = Literal["released", "too few clients", "no mean", "los
 outweighs the weights; or a result that a crash took. All count."""
 
 _VERSION: Final = 1
+_MODE: Final = 0o644
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
@@ -148,10 +149,7 @@ class Journal:
             OSError: it cannot be written.
         """
         line = Started(version=_VERSION, run=run.hex(), plan=plan_digest.hex(), clients=clients, at=_now())
-        with path.open("xb") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        create_file(path, msgspec.json.encode(line) + b"\n", mode=_MODE)
 
     @property
     def begun(self) -> int:
@@ -196,13 +194,8 @@ class Journal:
 
     def _append(self, line: Begun | Done) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with self._path.open("r+b") as file:
-            # What a crash left of a line.
-            file.truncate(self._end)
-            file.seek(self._end)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        # In place of what a crash left of a line.
+        write_from(self._path, self._end, data)
         self._end += len(data)
 
 

@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from dp.ledger import LedgerKey, sync_folder
+from dp.durable import create_file, sync_folder
+from dp.ledger import LedgerKey
 from fl.app.run.errors import RunRefusedError
 from secagg import Identity
 
@@ -60,11 +61,7 @@ def read_identity(path: Path) -> Identity:
 
 
 def _write_seed(path: Path, seed: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed.hex().encode("ascii") + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    create_file(path, seed.hex().encode("ascii") + b"\n")
 
 
 def _read_seed(path: Path) -> bytes:

@@ -98,7 +98,8 @@ def open_run(config: RunConfig, *, resume: bool) -> Iterator[OpenedRun]:
         RunConfigError: there is no such plan.
         RunRefusedError: the folder or a key is not what it should be, or the ledger takes no more rounds.
         PlanMismatchError: something belongs to another plan or run, or was restored from a copy; nothing was changed.
-        LedgerError, InvalidStateError: a file is locked or damaged.
+        FileLockedError: another process is at the run.
+        LedgerError, InvalidStateError: a file is damaged.
         StudyError: the user's code failed.
         OSError: a file cannot be read or written.
     """

@@ -62,7 +62,8 @@ def run_study(config: RunConfig, *, resume: bool = False, watcher: Watcher | Non
         RunConfigError: there is no such plan.
         RunRefusedError: the folder or a key is not what it should be; nothing was changed.
         PlanMismatchError: configuration, checkpoint, journal and ledger do not belong together; nothing was changed.
-        LedgerError, InvalidStateError: a file is locked or damaged.
+        FileLockedError: another process is at the run.
+        LedgerError, InvalidStateError: a file is damaged.
         StudyError: the user's code failed.
         DPError, SecAggError, OSError: a round failed; it counts if it was begun. The run can be resumed.
     """

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from dp import LedgerError
+from dp.errors import FileLockedError
 from fl.app.run.config import RunConfigError
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Done
@@ -123,7 +124,7 @@ def status_of_error(error: Exception) -> int:
     """Returns the exit status of a run that did not."""
     if isinstance(error, RunConfigError) or (isinstance(error, StudyError) and error.round_number is None):
         return _UNUSABLE
-    if isinstance(error, RunRefusedError | PlanMismatchError | LedgerError | InvalidStateError):
+    if isinstance(error, RunRefusedError | PlanMismatchError | FileLockedError | LedgerError | InvalidStateError):
         return _REFUSED
     return _FAILED
 

@@ -8,7 +8,7 @@ import pytest
 
 import fl.app.run.opening
 import fl.app.run.training
-from dp.ledger.errors import LedgerLockedError
+from dp.errors import FileLockedError
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.folder import RunFolder
 from tests.kit.run_scene import MODES, PLAIN, both_modes, command, content, run, write
@@ -50,7 +50,7 @@ def test_two_processes_are_not_at_one_run(place: Path, mode: str, finish: Callab
     config = finish(MODES[mode])
     before = content(place / "run")
     with RunFolder(place / "run"):
-        with pytest.raises(LedgerLockedError, match="another process is at this run"):
+        with pytest.raises(FileLockedError, match="another process is at this run"):
             run(config, resume=True)
         assert command(config, "--resume")[0] == 4
     assert content(place / "run") == before

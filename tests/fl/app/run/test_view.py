@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dp import LedgerLockedError
+from dp.errors import FileLockedError
 from fl.app.run.config import RunConfigError
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.view import show_error, status_of_error
@@ -31,6 +32,7 @@ def test_only_the_last_rounds_are_shown(place: Path):
         (StudyError("contribute", 3, 1, "it failed"), 1),
         (RunRefusedError(Path("run"), "it holds something else"), 4),
         (PlanMismatchError("clip", "1", "2"), 4),
+        (FileLockedError(Path("run"), "locked"), 4),
         (LedgerLockedError(Path("run"), "locked"), 4),
         (InvalidStateError("damaged"), 4),
         (OSError("no space left"), 1),
