@@ -126,7 +126,7 @@ def test_a_sum_that_is_not_exact_is_reported_and_exits_with_1(monkeypatch: pytes
         return outcome
 
     monkeypatch.setattr(demo_module, "simulate", off_by_one)
-    code, output = run(*SMALL)
+    code, output = run(*SMALL, "--rounds", "1", "--epsilon", "0")
     assert code == 1
     assert "NOT EXACT" in output
 
@@ -137,7 +137,7 @@ def test_a_ledger_that_an_audit_finds_fault_with_is_reported_and_exits_with_1(mo
         return replace(report, faults=(BadRecordError(2, Fault.CHAIN, "somebody was here"),))
 
     monkeypatch.setattr(demo_private, "audit", faulty)
-    code, output = run(*SMALL)
+    code, output = run(*SMALL, "--rounds", "1")
     assert code == 1
     assert "the audit of the ledger says: broken" in output
 

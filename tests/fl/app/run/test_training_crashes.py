@@ -17,6 +17,7 @@ from tests.kit.crash_scene import (
     is_counters,
     keys,
     killed,
+    planned,
     points,
     remove,
     state,
@@ -63,6 +64,7 @@ def test_a_kill_at_any_point_costs_one_round_at_most(
 def test_a_run_that_is_killed_again_and_again_comes_to_its_end(place: Path, mode: str, keys: Path):
     """Most lives end while they make up for the end of the one before."""
     config = write(place, MODES[mode], ("rounds = 3", "rounds = 5"))
+    planned(config)
     # The folder is there, and the first round was begun.
     at = 1
     while killed(config, at, resume=False) and not (place / "run").exists():
