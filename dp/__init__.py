@@ -6,6 +6,7 @@ from dp.accounting.opacus_history import from_opacus
 from dp.errors import (
     BudgetExceededError,
     DPError,
+    FileLockedError,
     InvalidParameterError,
     MissingExtraError,
     UnlikeEventsError,
@@ -52,6 +53,7 @@ __all__ = [
     "DistributedDiscreteGaussian",
     "DistributedPlan",
     "Event",
+    "FileLockedError",
     "Gaussian",
     "GaussianMechanism",
     "Header",

@@ -8,16 +8,18 @@ Colours have a second sign beside them, a dash or a label, for those who cannot 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from fl.app.axis import Axis, tick_text
+
 __all__ = [
     "STYLE",
     "WIDTH",
-    "Axis",
     "Bar",
+    "Caption",
     "Level",
     "Line",
     "bar_chart",
@@ -25,6 +27,7 @@ __all__ = [
     "group_chart",
     "line_chart",
     "picture",
+    "standalone",
     "text",
 ]
 
@@ -36,12 +39,25 @@ _CHARACTER: Final = 6.8
 
 _LOG_ROOM: Final = 1.5
 
-STYLE: Final = """
-:root { --k0: #5b6470; --k1: #a04f00; --k2: #1d4ed8; --k3: #b5135b; --k4: #0f7a3d; --k5: #7c3aed; --grid: #d9dde3 }
-@media (prefers-color-scheme: dark) {
-  :root { --k0: #aab2bd; --k1: #f0a04b; --k2: #79a7ff; --k3: #ff7db0; --k4: #5fd08d; --k5: #c4a5ff; --grid: #3a414c }
+_LIGHT: Final = {
+    "k0": "#5b6470",
+    "k1": "#a04f00",
+    "k2": "#1d4ed8",
+    "k3": "#b5135b",
+    "k4": "#0f7a3d",
+    "k5": "#7c3aed",
+    "grid": "#d9dde3",
 }
-svg { display: block; width: 100%; height: auto; overflow: hidden }
+_DARK: Final = {
+    "k0": "#aab2bd",
+    "k1": "#f0a04b",
+    "k2": "#79a7ff",
+    "k3": "#ff7db0",
+    "k4": "#5fd08d",
+    "k5": "#c4a5ff",
+    "grid": "#3a414c",
+}
+_MARKS: Final = """
 svg text { font-size: 13px; fill: currentColor }
 svg .small { font-size: 11.5px }
 svg .grid { stroke: var(--grid); stroke-width: 1 }
@@ -51,7 +67,34 @@ svg .s3 { stroke: var(--k3) } svg .s4 { stroke: var(--k4) } svg .s5 { stroke: va
 svg .f0 { fill: var(--k0) } svg .f1 { fill: var(--k1) } svg .f2 { fill: var(--k2) }
 svg .f3 { fill: var(--k3) } svg .f4 { fill: var(--k4) } svg .f5 { fill: var(--k5) }
 """
+
+
+def _variables(colours: Mapping[str, str]) -> str:
+    return "; ".join(f"--{name}: {colour}" for name, colour in colours.items())
+
+
+STYLE: Final = f"""
+:root {{ {_variables(_LIGHT)} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ {_variables(_DARK)} }}
+}}
+svg {{ display: block; width: 100%; height: auto; overflow: hidden }}{_MARKS}"""
 """What the pictures need of the page's style sheet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caption:
+    """What stands for a picture where it is not seen.
+
+    Args:
+        name: unlike all others of the page: the picture's ids begin with it.
+        title: what it is.
+        description: what it shows.
+    """
+
+    name: str
+    title: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,60 +136,43 @@ class _Entry:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """An axis from `low` to `high`, drawn from `first` to `last`."""
-
-    low: float
-    high: float
-    first: float
-    last: float
-    logarithmic: bool = False
-
-    def at(self, value: float) -> float:
-        """Returns where a value lies; what is beyond an end lies at that end."""
-        low, high, here = self.low, self.high, min(max(value, self.low), self.high)
-        if self.logarithmic:
-            low, high, here = math.log(low), math.log(high), math.log(here)
-        return self.first + (here - low) / (high - low) * (self.last - self.first)
-
-    def ticks(self) -> list[float]:
-        """Returns round values, at most about eight."""
-        if self.logarithmic:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [10.0**power for power in powers[:: max(1, math.ceil(len(powers) / 7))]]
-        step = _step((self.high - self.low) / 6)
-        first = math.ceil(self.low / step - 1e-9)
-        return [place * step for place in range(first, math.floor(self.high / step + 1e-9) + 1)]
-
-
-def picture(name: str, title: str, description: str, height: float, parts: Iterable[str]) -> str:
-    """Returns an SVG element with a title and a description for those who do not see it.
+def picture(caption: Caption, height: float, parts: Iterable[str]) -> str:
+    """Returns an SVG element.
 
     Args:
-        name: of the picture, unlike all others of the page: its ids begin with it.
-        title: what it is.
-        description: what it shows.
+        caption: for those who do not see it.
         height: in units.
         parts: SVG elements.
     """
+    name = caption.name
     head = (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="{name}-title {name}-text">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-text">{escape(description)}</desc>'
+        f'<title id="{name}-title">{escape(caption.title)}</title>'
+        f'<desc id="{name}-text">{escape(caption.description)}</desc>'
     )
     return "\n".join((head, *parts, "</svg>"))
 
 
-def text(x: float, y: float, content: str, anchor: str = "start", *, small: bool = False) -> str:
+def standalone(svg: str) -> str:
+    """Returns a picture as the text of a file of its own: dark on white, in plain colours that every viewer knows."""
+    marks = _MARKS
+    for name, colour in _LIGHT.items():
+        marks = marks.replace(f"var(--{name})", colour)
+    head, rest = svg.removeprefix("<svg").split(">", 1)
+    style = f"<style>{marks}svg text {{ font-family: sans-serif }}</style>"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg"{head}>{style}<rect width="100%" height="100%" fill="white"/>{rest}\n'
+    )
+
+
+def text(x: float, y: float, content: str, *, anchor: str = "start", small: bool = False) -> str:
     """Returns a text element; `anchor` is start, middle or end."""
     size = ' class="small"' if small else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{size}>{escape(content)}</text>'
 
 
 def line_chart(
-    name: str,
-    title: str,
-    description: str,
+    caption: Caption,
     lines: Sequence[Line],
     levels: Sequence[Level] = (),
     *,
@@ -158,17 +184,15 @@ def line_chart(
     """Returns lines over a common axis.
 
     Args:
-        name: as of `picture`.
-        title: as of `picture`.
-        description: as of `picture`.
-        lines: at least one of them with a point.
+        caption: as of `picture`.
+        lines: one without a point is in the legend only.
         levels: horizontal lines.
         x_label: below the axis.
         y_label: above the other.
         highest: the top of the axis; None is a little above everything.
         logarithmic: for the upright axis; it is drawn from a power of ten, and all values must be above 0.
     """
-    across = [x for line in lines for x, _ in line.points]
+    across = [x for line in lines for x, _ in line.points] or [0.0]
     values = [y for line in lines for _, y in line.points] + [level.value for level in levels]
     if logarithmic:
         lowest = 10.0 ** math.floor(math.log10(min(values)))
@@ -177,24 +201,26 @@ def line_chart(
         top = max(max(values) * 1.06, 1e-9) if highest is None else highest
         upright = Axis(0.0, top, _BOTTOM, _TOP)
     across_axis = Axis(min(across), max([*across, min(across) + 1]), _LEFT, _RIGHT)
-    parts = [*_frame(upright, x_label, y_label)]
+    parts = [*_frame(upright, x_label=x_label, y_label=y_label)]
     parts += [
-        text(across_axis.at(tick), _BOTTOM + 16, f"{tick:g}", "middle") for tick in across_axis.ticks() if tick % 1 == 0
+        text(across_axis.at(tick), _BOTTOM + 16, f"{tick:g}", anchor="middle")
+        for tick in across_axis.ticks()
+        if tick % 1 == 0
     ]
     for line in lines:
+        if not line.points:
+            continue
         points = " ".join(f"{across_axis.at(x):.1f},{upright.at(y):.1f}" for x, y in line.points)
         parts.append(f'<polyline class="line s{line.colour}"{_dashes(line.dash)} points="{points}"/>')
     parts += _levels(levels, upright)
     entries = [_Entry(line.label, line.colour, line.dash) for line in lines]
     entries += [_Entry(level.label, level.colour, level.dash) for level in levels]
     legend, height = _legend(entries)
-    return picture(name, title, description, height, [*parts, *legend])
+    return picture(caption, height, [*parts, *legend])
 
 
 def group_chart(
-    name: str,
-    title: str,
-    description: str,
+    caption: Caption,
     groups: Sequence[tuple[str, Sequence[float]]],
     labels: Sequence[str],
     levels: Sequence[Level] = (),
@@ -206,11 +232,9 @@ def group_chart(
     """Returns upright bars in groups.
 
     Args:
-        name: as of `picture`.
-        title: as of `picture`.
-        description: as of `picture`.
+        caption: as of `picture`.
         groups: each with its own label, and at most as many values as there are labels.
-        labels: of the bars of a group, the first of which is the lightest.
+        labels: of the bars of a group; the first bar is the lightest.
         levels: horizontal lines.
         x_label: below the axis.
         y_label: above the other.
@@ -220,32 +244,37 @@ def group_chart(
     upright = Axis(0.0, max([*values, 1.0]) * 1.06, _BOTTOM, _TOP)
     room = (_RIGHT - _LEFT) / max(1, len(groups))
     width = room * 0.84 / max(1, len(labels))
-    parts = [*_frame(upright, x_label, y_label)]
+    parts = [*_frame(upright, x_label=x_label, y_label=y_label)]
     stride = max(1, math.ceil(len(groups) / 12))
     shades = [0.3 + 0.7 * member / max(1, len(labels) - 1) for member in range(len(labels))]
     for place, (label, group) in enumerate(groups):
         left = _LEFT + room * (place + 0.08)
         for member, value in enumerate(group):
             y = upright.at(value)
-            parts.append(_box(left + member * width, y, width * 0.92, _BOTTOM - y, colour, shades[member]))
+            parts.append(
+                _box(
+                    left + member * width,
+                    y,
+                    width=width * 0.92,
+                    height=_BOTTOM - y,
+                    colour=colour,
+                    opacity=shades[member],
+                )
+            )
         if place % stride == 0:
-            parts.append(text(_LEFT + room * (place + 0.5), _BOTTOM + 16, label, "middle"))
+            parts.append(text(_LEFT + room * (place + 0.5), _BOTTOM + 16, label, anchor="middle"))
     parts += _levels(levels, upright)
     boxes = [_Entry(label, colour, None, shade) for label, shade in zip(labels, shades, strict=True)]
     legend, height = _legend(boxes)
     more, height = _legend([_Entry(level.label, level.colour, level.dash) for level in levels], height)
-    return picture(name, title, description, height, [*parts, *legend, *more])
+    return picture(caption, height, [*parts, *legend, *more])
 
 
-def bar_chart(
-    name: str, title: str, description: str, bars: Sequence[Bar], legend: Sequence[tuple[str, int, float]]
-) -> str:
+def bar_chart(caption: Caption, bars: Sequence[Bar], legend: Sequence[tuple[str, int, float]]) -> str:
     """Returns horizontal bars, each under its label.
 
     Args:
-        name: as of `picture`.
-        title: as of `picture`.
-        description: as of `picture`.
+        caption: as of `picture`.
         bars: from top to bottom; one of them has a length.
         legend: what the colours and opacities mean.
     """
@@ -254,26 +283,26 @@ def bar_chart(
     parts = []
     for place, bar in enumerate(bars):
         y = 16 + 42 * place
-        parts += [text(4, y, bar.label), text(_RIGHT, y, bar.note, "end", small=True)]
+        parts += [text(4, y, bar.label), text(_RIGHT, y, bar.note, anchor="end", small=True)]
         so_far = 0.0
         for length, colour, opacity in bar.parts:
             start, end = across.at(so_far), across.at(so_far + length)
-            parts.append(_box(start, y + 5, end - start, 14, colour, opacity))
+            parts.append(_box(start, y + 5, width=end - start, height=14, colour=colour, opacity=opacity))
             so_far += length
     entries, height = _legend(
         [_Entry(label, colour, None, opacity) for label, colour, opacity in legend], 42 * len(bars)
     )
-    return picture(name, title, description, height + 6, [*parts, *entries])
+    return picture(caption, height + 6, [*parts, *entries])
 
 
-def cells(values: Sequence[float], columns: int, left: float, top: float, size: float, colour: int) -> Iterator[str]:
+def cells(values: Sequence[float], *, columns: int, left: float, top: float, size: float, colour: int) -> Iterator[str]:
     """Yields a grid of cells, row by row, the darker the larger.
 
     Args:
         values: 0 to 1, a cell each.
         columns: cells in a row.
-        left: where the grid begins.
-        top: likewise.
+        left: where the grid begins, from the left.
+        top: where it begins, from the top.
         size: of a cell.
         colour: 0 to 5.
     """
@@ -287,13 +316,13 @@ def cells(values: Sequence[float], columns: int, left: float, top: float, size: 
         yield f'<path class="f{colour}" fill-opacity="{shade / 15:.2f}" d="{"".join(paths)}"/>'
 
 
-def _frame(upright: Axis, x_label: str, y_label: str) -> Iterator[str]:
+def _frame(upright: Axis, *, x_label: str, y_label: str) -> Iterator[str]:
     for tick in upright.ticks():
         y = upright.at(tick)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield text(_LEFT - 5, y + 4, _number(tick), "end")
+        yield text(_LEFT - 5, y + 4, tick_text(tick), anchor="end")
     yield text(4, 11, y_label, small=True)
-    yield text((_LEFT + _RIGHT) / 2, _BOTTOM + 31, x_label, "middle", small=True)
+    yield text((_LEFT + _RIGHT) / 2, _BOTTOM + 31, x_label, anchor="middle", small=True)
 
 
 def _levels(levels: Sequence[Level], upright: Axis) -> Iterator[str]:
@@ -303,7 +332,7 @@ def _levels(levels: Sequence[Level], upright: Axis) -> Iterator[str]:
         yield f'<line {style} x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
-def _box(x: float, y: float, width: float, height: float, colour: int, opacity: float = 1.0) -> str:
+def _box(x: float, y: float, *, width: float, height: float, colour: int, opacity: float = 1.0) -> str:
     shade = f' fill-opacity="{opacity:.2g}"' if opacity < 1 else ""
     return f'<rect class="f{colour}"{shade} x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="{height:.1f}"/>'
 
@@ -316,7 +345,7 @@ def _legend(entries: Sequence[_Entry], top: float = _BOTTOM + 40.0) -> tuple[lis
     for place, entry in enumerate(entries):
         x, y = 4 + place % columns * ((_RIGHT - 4) / columns), top + 12 + place // columns * _LEGEND_ROW
         if entry.dash is None:
-            parts.append(_box(x, y - 9, 22, 9, entry.colour, entry.opacity))
+            parts.append(_box(x, y - 9, width=22, height=9, colour=entry.colour, opacity=entry.opacity))
         else:
             style = f'class="line s{entry.colour}"{_dashes(entry.dash)}'
             parts.append(f'<line {style} x1="{x:.1f}" x2="{x + 24:.1f}" y1="{y - 4:.1f}" y2="{y - 4:.1f}"/>')
@@ -326,17 +355,3 @@ def _legend(entries: Sequence[_Entry], top: float = _BOTTOM + 40.0) -> tuple[lis
 
 def _dashes(dash: str) -> str:
     return f' stroke-dasharray="{dash}"' if dash else ""
-
-
-def _step(rough: float) -> float:
-    """Returns 1, 2 or 5 times a power of ten, at least `rough`."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * (1 - 1e-9))
-
-
-def _number(value: float) -> str:
-    """Returns a tick's text: powers of ten that are far from 1 as such."""
-    power = math.log10(value) if value > 0 else 0.0
-    if value > 0 and abs(power - round(power)) < 1e-9 and not -3 < power < 5:
-        return "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] if digit != "-" else "⁻" for digit in str(round(power)))
-    return f"{value:g}"

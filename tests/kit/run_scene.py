@@ -1,18 +1,22 @@
 """What tests of `secagg run` have in common: a study in a file, a configuration beside it, and how both are changed."""
 
-import functools
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import fl.app.run.plan
+from fl.app.commands import app
 from fl.app.run.config import read_config
-from fl.app.run.outcome import RunReport
+from fl.app.run.guarded_study import GuardedStudy
+from fl.app.run.result import RunResult
 from fl.app.run.training import Watcher, run_study
-from fl.private.planning import make_plan
+from fl.errors import PlanMismatchError
+from fl.study import StudyError
+from tests.kit.planned_once import planned_once
 
 STUDY = """
 import numpy as np
@@ -47,6 +51,7 @@ colluders = 0
 """
 PLAIN = HEAD + "[plain]\nclip = 1.0\n"
 PRIVATE = HEAD + '[privacy]\nscope = "ward 7"\nepsilon = 20\ndelta = 1e-5\nclip = 2.0\n'
+SIGNED = PRIVATE.replace("clip = 2.0", 'clip = 2.0\nledger_key = "ledger.key"')
 MODES = {"plain": PLAIN, "private": PRIVATE}
 both_modes = pytest.mark.parametrize("mode", list(MODES))
 
@@ -60,27 +65,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "a_study", raising=False)
     (tmp_path / "a_study.py").write_text(STUDY)
     return tmp_path
-
-
-def planned_once(**asked: Any) -> Any:
-    """`make_plan`, which takes a tenth of a second, once for each plan of all tests."""
-    return _planned(_Asked(asked))
-
-
-class _Asked:
-    def __init__(self, asked: dict[str, Any]) -> None:
-        self.asked = asked
-
-    def __hash__(self) -> int:
-        return hash(repr(self.asked))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asked) and repr(self.asked) == repr(other.asked)
-
-
-@functools.cache
-def _planned(key: _Asked) -> Any:
-    return make_plan(**key.asked)
 
 
 def write(place: Path, text: str, *changes: tuple[str, str]) -> Path:
@@ -100,10 +84,45 @@ def change_study(place: Path, *changes: tuple[str, str]) -> None:
     (place / "a_study.py").write_text(text)
 
 
-def run(config: Path, *, resume: bool = False, watcher: Watcher | None = None) -> RunReport:
+def run(config: Path, *, resume: bool = False, watcher: Watcher | None = None) -> RunResult:
     return run_study(read_config(config), resume=resume, watcher=watcher)
 
 
 def content(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    outcome = CliRunner(env={"COLUMNS": "100", "TERM": "dumb"}).invoke(app, ["run", *map(str, arguments)])
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome.exit_code, outcome.stdout, outcome.stderr
+
+
+def refuses(config: Path, what: str, *, folder: str = "run") -> PlanMismatchError:
+    """Resumes a run, which is refused and changes nothing."""
+    before = content(config.parent / folder)
+    with pytest.raises(PlanMismatchError) as caught:
+        run(config, resume=True)
+    assert caught.value.what == what
+    assert content(config.parent / folder) == before
+    status, output, errors = command(config, "--resume")
+    assert (status, output) == (4, "")
+    assert f"secagg run: another {what} than this plan's: " in errors
+    return caught.value
+
+
+def run_until(rounds: int, config: Path, *, resume: bool = False) -> None:
+    """Runs until `rounds` rounds are over: the study fails when the next one asks it."""
+    real = GuardedStudy.contribute
+
+    def contribute(self: Any, client: int, model: Any, number: int, checked: Any) -> Any:
+        if number > rounds:
+            raise StudyError("contribute", client, number, "stopped by the test")
+        return real(self, client, model, number, checked)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(GuardedStudy, "contribute", contribute)
+        with pytest.raises(StudyError, match="stopped by the test"):
+            run(config, resume=resume)

@@ -1,1 +1,1 @@
-"""TODO app/audit."""
+"""`secagg audit`: what a privacy ledger says was spent, recomputed, shown and drawn."""

@@ -94,7 +94,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchReport:
+class BenchResult:
     """All figures, and what follows from them."""
 
     figures: tuple[Figure, ...]
@@ -125,7 +125,7 @@ class BenchReport:
 Step = Callable[[Effort], Iterator[Figure]]
 
 
-def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) -> BenchReport:
+def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) -> BenchResult:
     """Measures everything.
 
     Args:
@@ -136,7 +136,7 @@ def run_bench(effort: Effort, progress: Callable[[str], None] = lambda _: None) 
     for title, step in STEPS:
         progress(title)
         figures += step(effort)
-    return BenchReport(tuple(figures), tuple(advise({figure.name: figure.value for figure in figures})))
+    return BenchResult(tuple(figures), tuple(advise({figure.name: figure.value for figure in figures})))
 
 
 def advise(values: dict[str, float]) -> Iterator[str]:
@@ -254,7 +254,7 @@ def _keys(effort: Effort) -> Iterator[Figure]:
     )
     yield Figure("x25519", "X25519 key agreement", agreeing.cpu_s * 1e4, "µs", agreed)
     yield Figure("hkdf", "HKDF-SHA256, 32 bytes", deriving.cpu_s * 1e4, "µs", derived == by_hand)
-    right = _tells_apart(identity, digest, signature)
+    right = _tells_apart(identity, digest=digest, signature=signature)
     yield Figure("ed25519_verify", "Ed25519 signature verified", verifying.cpu_s * 1e4, "µs", right)
 
 
@@ -306,7 +306,7 @@ def _some_words(count: int) -> Words:
     return np.frombuffer(keystream(Suite.AES_128_CTR, _KEYS[1], 4 * count), np.uint32)
 
 
-def _tells_apart(identity: Identity, digest: bytes, signature: bytes) -> bool:
+def _tells_apart(identity: Identity, *, digest: bytes, signature: bytes) -> bool:
     """Returns whether a signature holds for its digest and for no other."""
     verify(identity.public_key, digest, signature, SERVER, "a digest")
     try:

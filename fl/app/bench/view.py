@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fl.app.bench.bench import STEPS, BenchReport, Figure
+from fl.app.bench.bench import STEPS, BenchResult, Figure
 
 
 @contextmanager
@@ -27,20 +27,20 @@ def live() -> Iterator[Callable[[str], None]]:
         bar.update(task, description="done", completed=len(STEPS))
 
 
-def show(report: BenchReport) -> None:
-    """Prints the outcome."""
+def show(result: BenchResult) -> None:
+    """Prints the result."""
     console = Console()
     table = Table("on this machine", "", "of the limit")
     table.columns[1].justify = table.columns[2].justify = "right"
-    for figure in report.figures:
+    for figure in result.figures:
         part = "" if figure.part_of_limit is None else f"{figure.part_of_limit:.2f}"
         table.add_row(figure.title, _value(figure), part)
     console.print(table)
     console.print("The limit is AES-128-CTR alone on one thread, timed in turns with the masks.")
-    for sentence in report.advice:
+    for sentence in result.advice:
         console.print(sentence)
-    if not report.right:
-        wrong = ", ".join(figure.title for figure in report.figures if not figure.right)
+    if not result.right:
+        wrong = ", ".join(figure.title for figure in result.figures if not figure.right)
         console.print(f"[bold red]WRONG RESULTS: {wrong}")
 
 

@@ -1,1 +1,1 @@
-"""TODO app/demo."""
+"""`secagg demo`: handwritten digits learnt in four ways, on the terminal and as one page of HTML."""

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from fl import fedavg
 from fl.app.demo.evidence import gather
 from fl.app.demo.model import Model, accuracy, new_model
-from fl.app.demo.outcome import DemoReport, RoundReport, mean_bytes
 from fl.app.demo.private_run import PrivateRun
+from fl.app.demo.result import DemoResult, DemoRound, mean_bytes
 from fl.app.demo.scene import Scene, Update, answering, applied, draw_dropouts, model_digest
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import ArraySchema
@@ -44,10 +44,10 @@ WEIGHT_CAP: Final = 128
 
 def run_demo(
     settings: DemoSettings,
-    progress: Callable[[RoundReport], None] = lambda _: None,
+    progress: Callable[[DemoRound], None] = lambda _: None,
     executor: Executor | None = None,
     ledger_folder: Path | None = None,
-) -> DemoReport:
+) -> DemoResult:
     """Trains in the four ways and compares.
 
     Args:
@@ -58,7 +58,7 @@ def run_demo(
 
     Raises:
         InvalidParameterError, ModulusTooSmallError, UnsafePlanError: the settings contradict each other, for example a
-            modulus that is too small for so many clients; or the folder holds something.
+            modulus that is too small for that many clients; or the folder holds something.
         dp.InvalidParameterError: no noise keeps such a budget.
         OSError: the folder cannot be written.
     """
@@ -70,7 +70,7 @@ def run_demo(
         if settings.private:
             folder = ledger_folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="secagg-demo-")))
             private = stack.enter_context(PrivateRun(settings, scene, initial, folder))
-        federated = _Federated(settings, scene, initial, generator, executor)
+        federated = _Federated(settings, scene=scene, initial=initial, generator=generator, executor=executor)
         central = initial
         for number in range(1, settings.rounds + 1):
             dropouts = draw_dropouts(settings, generator)
@@ -82,7 +82,7 @@ def run_demo(
             if private is not None:
                 with _threads(private.plan.session, executor) as threads:
                     found = private.round(number, dropouts, threads)
-            report = RoundReport(
+            done = DemoRound(
                 number=number,
                 answered=one.answered,
                 survivors=len(one.survivors),
@@ -97,10 +97,10 @@ def run_demo(
                 accuracy_secure=accuracy(federated.secure, *scene.test),
                 private=found,
             )
-            federated.report.rounds.append(report)
-            progress(report)
-        federated.report.private = None if private is None else private.finish()
-    return federated.report
+            federated.result.rounds.append(done)
+            progress(done)
+        federated.result.private = None if private is None else private.finish()
+    return federated.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ class _Federated:
     def __init__(
         self,
         settings: DemoSettings,
+        *,
         scene: Scene,
         initial: Model,
         generator: np.random.Generator,
@@ -134,7 +135,7 @@ class _Federated:
         self._codec = WeightedMean(schema, DELTA_CLIP, settings.modulus_bits, settings.clients, WEIGHT_CAP)
         self._weights = {client: min(len(part), WEIGHT_CAP) for client, part in scene.parts.items()}
         params = self._params(1)
-        self.report = DemoReport(settings, params.threshold, params.vector_length)
+        self.result = DemoResult(settings, params.threshold, params.vector_length)
 
     def round(self, number: int, dropouts: Mapping[str, frozenset[int]]) -> _Outcome:
         """Runs one round of both; where too few clients are left both models stay as they are."""
@@ -143,8 +144,8 @@ class _Federated:
         updates = self._train(self.secure, frozenset(self._scene.parts))
         encoded = {client: self._codec.encode(updates[client], self._weights[client]) for client in updates}
         training_s = time.perf_counter() - started
-        if self.report.evidence is None:
-            self.report.evidence = gather(self._codec, updates, self._weights, self._settings.adversary)
+        if self.result.evidence is None:
+            self.result.evidence = gather(self._codec, updates, self._weights, self._settings.adversary)
 
         started = time.perf_counter()
         outcome: SimulationResult | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fl.app.demo.outcome import Evidence, Rounding
+from fl.app.demo.result import Evidence, Rounding
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
 from fl.codecs.weighted_mean import WeightedMean
@@ -37,7 +37,7 @@ def gather(
     Args:
         codec: the demo's.
         updates: by client id.
-        weights: likewise; at least one is above 0.
+        weights: by client id; at least one is above 0.
         adversary: the model that the session defends against.
     """
     chosen = sorted(sorted(updates, key=lambda client: -weights[client])[:_PEERS])
@@ -46,7 +46,7 @@ def gather(
     return Evidence(
         client=shown,
         update=flatten(updates[shown], codec.schema),
-        seen=_seen(words, shown, codec.modulus_bits, adversary),
+        seen=_seen(words, shown=shown, modulus_bits=codec.modulus_bits, adversary=adversary),
         modulus_bits=codec.modulus_bits,
         peers=len(chosen),
         rounding=tuple(_rounding(codec, updates, weights)),
@@ -54,7 +54,7 @@ def gather(
 
 
 def _seen(
-    words: Mapping[int, npt.NDArray[Any]], shown: int, modulus_bits: int, adversary: AdversaryModel
+    words: Mapping[int, npt.NDArray[Any]], *, shown: int, modulus_bits: int, adversary: AdversaryModel
 ) -> npt.NDArray[Any]:
     """Returns the masked vector of one client as the server received it."""
     params = SessionParams.for_cohort(

@@ -17,13 +17,13 @@ HIDDEN: Final = 32
 def new_model(generator: np.random.Generator) -> Model:
     """Returns a model with weights drawn as He et al. 2015 do, and zero biases."""
 
-    def layer(inputs: int, outputs: int) -> Floats:
+    def layer(*, inputs: int, outputs: int) -> Floats:
         return generator.standard_normal((inputs, outputs), np.float32) * np.float32(np.sqrt(2 / inputs))
 
     return {
-        "hidden.weight": layer(PIXELS, HIDDEN),
+        "hidden.weight": layer(inputs=PIXELS, outputs=HIDDEN),
         "hidden.bias": np.zeros(HIDDEN, np.float32),
-        "output.weight": layer(HIDDEN, CLASSES),
+        "output.weight": layer(inputs=HIDDEN, outputs=CLASSES),
         "output.bias": np.zeros(CLASSES, np.float32),
     }
 

@@ -10,8 +10,8 @@ from importlib import metadata
 from typing import Final
 
 from fl.app.charts import STYLE
-from fl.app.demo import pictures as report_pictures
-from fl.app.demo.outcome import DemoReport, PrivateOutcome, RoundReport, stage_counts
+from fl.app.demo import pictures
+from fl.app.demo.result import DemoResult, DemoRound, PrivateResult, stage_counts
 from fl.app.demo.sentences import private_sentences, secure_sentences
 from fl.private import plan_page
 
@@ -49,11 +49,11 @@ code { overflow-wrap: anywhere; font-size: .9em }
 """
 
 
-def html(report: DemoReport) -> str:
+def html(result: DemoResult) -> str:
     """Returns the page.
 
     Args:
-        report: of a demo with at least one round.
+        result: of a demo with at least one round.
     """
     title = "Secure and private federated learning: a demo"
     parts = [
@@ -64,21 +64,21 @@ def html(report: DemoReport) -> str:
         f"<title>{title}</title>",
         f"<style>{STYLE}{_STYLE}</style></head><body>",
         f"<h1>{title}</h1>",
-        _paragraph(_what(report)),
-        _verdict(report),
+        _paragraph(_what(result)),
+        _verdict(result),
         '<div class="pictures">',
-        *_figures(report),
+        *_figures(result),
         "</div>",
     ]
-    if report.private is not None:
-        parts += [*_plan(report.private), *_ledger(report.private)]
-    parts += ["<h2>The numbers behind</h2>", *_tables(report)]
+    if result.private is not None:
+        parts += [*_plan(result.private), *_ledger(result.private)]
+    parts += ["<h2>The numbers behind</h2>", *_tables(result)]
     parts += [_paragraph(f"Written by secagg {metadata.version('secagg')}."), "</body></html>", ""]
     return "\n".join(parts)
 
 
-def _what(report: DemoReport) -> str:
-    settings = report.settings
+def _what(result: DemoResult) -> str:
+    settings = result.settings
     return (
         f"{settings.clients} clients learn to read handwritten digits together, in {settings.rounds} rounds. Each has "
         f"few of them and not all digits alike (Dirichlet {settings.alpha:g}), and vanishes in a round with "
@@ -87,51 +87,54 @@ def _what(report: DemoReport) -> str:
     )
 
 
-def _verdict(report: DemoReport) -> str:
-    paragraphs = "".join(_paragraph(sentence) for sentence in (*secure_sentences(report), *private_sentences(report)))
-    return f'<div class="verdict{"" if report.sound else " bad"}">{paragraphs}</div>'
+def _verdict(result: DemoResult) -> str:
+    paragraphs = "".join(_paragraph(sentence) for sentence in (*secure_sentences(result), *private_sentences(result)))
+    return f'<div class="verdict{"" if result.sound else " bad"}">{paragraphs}</div>'
 
 
-def _figures(report: DemoReport) -> Iterable[str]:
+def _figures(result: DemoResult) -> Iterable[str]:
     yield _figure(
         "Accuracy",
-        report_pictures.accuracies(report),
-        "Central: one machine has all data. Plain and secure differ in rounding and in the order of training only. The "
-        "private runs clip every client's update and add noise; the trusted server is one that sees every update.",
+        picture=pictures.accuracies(result),
+        caption="Central: one machine has all data. Plain and secure differ in rounding and in the order of "
+        "training only. The private runs clip every client's update and add noise; the trusted server is one that "
+        "sees every update.",
     )
-    if report.private is not None:
+    if result.private is not None:
         yield _figure(
             "Privacy spent",
-            report_pictures.epsilons(report, report.private),
-            "Promised is what counts: the noise of the fewest clients with whom a round is released, without that of "
-            f"{report.private.plan.noise.colluders} who may work with the server.",
+            picture=pictures.epsilons(result, result.private),
+            caption="Promised is what counts: the noise of the fewest clients with whom a round is released, "
+            f"without that of {result.private.plan.noise.colluders} who may work with the server.",
         )
     yield _figure(
         "Bytes per client and round",
-        report_pictures.traffic(report),
-        f"This model is small, with {report.vector_length:,} words. What the protocol adds grows with the clients and "
-        "not with the model.",
+        picture=pictures.traffic(result),
+        caption=f"This model is small, with {result.vector_length:,} words. What the protocol adds grows with the "
+        "clients and not with the model.",
     )
     yield _figure(
         "Dropouts",
-        report_pictures.presence(report),
-        "A client that vanishes before its masked vector is there is not in the sum; one that vanishes later is.",
+        picture=pictures.presence(result),
+        caption="A client that vanishes before its masked vector is there is not in the sum; one that vanishes "
+        "later is.",
     )
-    if report.evidence is not None:
+    if result.evidence is not None:
         yield _figure(
             "Rounding",
-            report_pictures.rounding(report, report.evidence),
-            "Every two bits more make the error of the mean a quarter. Sums are taken modulo two to this many bits.",
+            picture=pictures.rounding(result, result.evidence),
+            caption="Every two bits more make the error of the mean a quarter. Sums are taken modulo two to this "
+            "many bits.",
         )
         yield _figure(
             "What the server saw",
-            report_pictures.seen(report.evidence),
-            f"Client {report.evidence.client} in a session with {report.evidence.peers - 1} others, run for this "
-            "picture. The darker, the larger.",
+            picture=pictures.seen(result.evidence),
+            caption=f"Client {result.evidence.client} in a session with {result.evidence.peers - 1} others, run "
+            "for this picture. The darker, the larger.",
         )
 
 
-def _plan(private: PrivateOutcome) -> Iterable[str]:
+def _plan(private: PrivateResult) -> Iterable[str]:
     yield "<h2>The plan, for a privacy officer</h2>"
     yield '<div class="page">'
     for section in plan_page.sections(private.plan):
@@ -140,47 +143,45 @@ def _plan(private: PrivateOutcome) -> Iterable[str]:
     yield "</div>"
 
 
-def _ledger(private: PrivateOutcome) -> Iterable[str]:
+def _ledger(private: PrivateResult) -> Iterable[str]:
     records = sum(file.records for file in private.audit.files)
     yield "<h2>The ledger</h2>"
     yield f"<p>{records} records. Its head: <code>{private.head.hex()}</code></p>"
     if private.anchor is not None:
         yield f"<p>The latest head that a client holds: <code>{private.anchor.hex()}</code></p>"
     yield _paragraph(
-        "Whoever has the ledger can work out what was spent: secagg audit LEDGER --expect-head HEAD, with the head "
+        "Anybody who has the ledger can work out what was spent: secagg audit LEDGER --expect-head HEAD, with the head "
         "that a client holds, shows that nothing before it was removed or rewritten."
     )
 
 
-def _tables(report: DemoReport) -> Iterable[str]:
-    private = report.private is not None
+def _tables(result: DemoResult) -> Iterable[str]:
+    private = result.private is not None
     head = ["round", "survivors", "exact", "central", "plain", "secure"]
     if private:
         head += ["private", "trusted server", "epsilon spent", "noise", "private survivors"]
-    yield _table("Round by round", head, [_row(one, private) for one in report.rounds])
-    counts = stage_counts(report)
+    yield _table("Round by round", head, [_row(one, private) for one in result.rounds])
+    counts = stage_counts(result)
     if counts:
-        rows = [
-            [report_pictures.STAGE_NAMES[stage], f"{mean:.1f}", str(fewest)] for stage, (mean, fewest) in counts.items()
-        ]
+        rows = [[pictures.STAGE_NAMES[stage], f"{mean:.1f}", str(fewest)] for stage, (mean, fewest) in counts.items()]
         yield _table("Clients that answered, in rounds with a sum", ["stage", "mean", "fewest"], rows)
     yield _table(
         "Bytes per client",
         ["round", "secure up", "secure down", *(["private up", "private down"] if private else [])],
-        [_traffic_row(one, private) for one in report.rounds],
+        [_traffic_row(one, private) for one in result.rounds],
     )
-    if report.evidence is not None:
+    if result.evidence is not None:
         yield _table(
             "Rounding error of a coordinate of the mean",
             ["bits", "root mean square", "largest", "proved bound"],
             [
                 [str(one.modulus_bits), *(f"{value:.3g}" for value in (one.rms_error, one.largest_error, one.bound))]
-                for one in report.evidence.rounding
+                for one in result.evidence.rounding
             ],
         )
 
 
-def _row(one: RoundReport, private: bool) -> list[str]:
+def _row(one: DemoRound, private: bool) -> list[str]:
     exact = "lost" if one.exact is None else "yes" if one.exact else "NO"
     accuracies = (one.accuracy_central, one.accuracy_plain, one.accuracy_secure)
     row = [str(one.number), str(one.survivors), exact, *(f"{value:.3f}" for value in accuracies)]
@@ -194,14 +195,14 @@ def _row(one: RoundReport, private: bool) -> list[str]:
     return row
 
 
-def _traffic_row(one: RoundReport, private: bool) -> list[str]:
+def _traffic_row(one: DemoRound, private: bool) -> list[str]:
     values = [one.bytes_up, one.bytes_down]
     if private and one.private is not None:
         values += [one.private.bytes_up, one.private.bytes_down]
     return [str(one.number), *(f"{value:,.0f}" if value else "" for value in values)]
 
 
-def _figure(title: str, picture: str, caption: str) -> str:
+def _figure(title: str, *, picture: str, caption: str) -> str:
     return f"<figure><h2>{escape(title)}</h2>\n{picture}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fl.app.charts import Bar, Level, Line, bar_chart, cells, group_chart, line_chart, picture, text
-from fl.app.demo.outcome import DemoReport, Evidence, PrivateOutcome
-from fl.app.demo.scene import stages_of
+from fl.app.charts import Bar, Caption, Level, Line, bar_chart, cells, group_chart, line_chart, picture, text
+from fl.app.demo.result import DemoResult, Evidence, PrivateResult
 
 __all__ = ["STAGE_NAMES", "accuracies", "epsilons", "presence", "rounding", "seen", "traffic"]
 
@@ -36,15 +35,15 @@ _CELL: Final = 5.6
 _BINS: Final = 24
 
 
-def accuracies(report: DemoReport) -> str:
+def accuracies(result: DemoResult) -> str:
     """Returns the accuracy per round of all runs."""
-    rounds = report.rounds
+    rounds = result.rounds
     lines = [
         Line("central", [(one.number, one.accuracy_central) for one in rounds], 0, "2 3"),
         Line("FedAvg, plain", [(one.number, one.accuracy_plain) for one in rounds], 1, "8 3"),
         Line("FedAvg, secure", [(one.number, one.accuracy_secure) for one in rounds], 2),
     ]
-    if report.private is not None:
+    if result.private is not None:
         mine = [(one.number, one.private) for one in rounds if one.private is not None]
         lines += [
             Line("private, noise in shares", [(number, one.accuracy) for number, one in mine], 3),
@@ -52,9 +51,11 @@ def accuracies(report: DemoReport) -> str:
         ]
     last = "; ".join(f"{line.label} {line.points[-1][1]:.3f}" for line in lines)
     return line_chart(
-        "accuracy",
-        "Accuracy per round",
-        f"Accuracy on the test set over {len(rounds)} rounds. After the last round: {last}.",
+        Caption(
+            name="accuracy",
+            title="Accuracy per round",
+            description=f"Accuracy on the test set over {len(rounds)} rounds. After the last round: {last}.",
+        ),
         lines,
         x_label="round",
         y_label="accuracy on the test set",
@@ -62,11 +63,11 @@ def accuracies(report: DemoReport) -> str:
     )
 
 
-def epsilons(report: DemoReport, private: PrivateOutcome) -> str:
+def epsilons(result: DemoResult, private: PrivateResult) -> str:
     """Returns what was spent after each round, against the budget."""
     so_far = {release.round: release.so_far for release in private.audit.releases}
     promised, realised = [(0.0, 0.0)], [(0.0, 0.0)]
-    for one in report.rounds:
+    for one in result.rounds:
         figures = so_far.get(one.number)
         # A round that was lost before its reserve spends nothing.
         promised.append((one.number, promised[-1][1] if figures is None else figures.promised))
@@ -74,10 +75,14 @@ def epsilons(report: DemoReport, private: PrivateOutcome) -> str:
     budget = float(private.plan.noise.target_epsilon)
     total = private.audit.total
     return line_chart(
-        "epsilon",
-        "Epsilon per round against the budget",
-        f"Spent after the last round: {total.promised:.4g} promised, {total.realised:.4g} with the clients that were "
-        f"really there, of a budget of {budget:g}.",
+        Caption(
+            name="epsilon",
+            title="Epsilon per round against the budget",
+            description=(
+                f"Spent after the last round: {total.promised:.4g} promised, {total.realised:.4g} with the clients "
+                f"that were really there, of a budget of {budget:g}."
+            ),
+        ),
         [Line("promised", promised, 3), Line("realised", realised, 4, "5 3")],
         [Level(f"budget {budget:g}", budget, 1)],
         x_label="round",
@@ -85,22 +90,24 @@ def epsilons(report: DemoReport, private: PrivateOutcome) -> str:
     )
 
 
-def traffic(report: DemoReport) -> str:
+def traffic(result: DemoResult) -> str:
     """Returns bytes per client and round, against what a vector must take."""
-    released = [one for one in report.rounds if one.exact is not None]
-    model = FLOAT_BYTES * report.vector_length
+    released = [one for one in result.rounds if one.exact is not None]
+    model = FLOAT_BYTES * result.vector_length
     bars = [Bar("plain FedAvg, float32, up", [(model, 0, 1.0)], f"{model:,}")]
     if released:
-        ideal = math.ceil(report.vector_length * report.settings.modulus_bits / 8)
-        bars += _both_ways("secure", ideal, *_means([(one.bytes_up, one.bytes_down) for one in released]))
-    found = [one for one in report.private_rounds if one.lost_at is None]
-    if report.private is not None and found:
-        ideal = report.private.plan.session.packed_vector_bytes
-        bars += _both_ways("private", ideal, *_means([(one.bytes_up, one.bytes_down) for one in found]))
+        ideal = math.ceil(result.vector_length * result.settings.modulus_bits / 8)
+        bars += _both_ways("secure", ideal, _means([(one.bytes_up, one.bytes_down) for one in released]))
+    found = [one for one in result.private_rounds if one.lost_at is None]
+    if result.private is not None and found:
+        ideal = result.private.plan.session.packed_vector_bytes
+        bars += _both_ways("private", ideal, _means([(one.bytes_up, one.bytes_down) for one in found]))
     return bar_chart(
-        "traffic",
-        "Bytes per client and round",
-        "; ".join(f"{bar.label}: {bar.note} bytes" for bar in bars) + ".",
+        Caption(
+            name="traffic",
+            title="Bytes per client and round",
+            description="; ".join(f"{bar.label}: {bar.note} bytes" for bar in bars) + ".",
+        ),
         bars,
         [
             ("the model as float32", 0, 1.0),
@@ -110,27 +117,31 @@ def traffic(report: DemoReport) -> str:
     )
 
 
-def presence(report: DemoReport) -> str:
+def presence(result: DemoResult) -> str:
     """Returns how many clients answered each stage of each round, and the fewest with whom a round goes on."""
-    stages = stages_of(report.settings.adversary)
-    shown = report.rounds[:_MOST_ROUNDS]
+    stages = result.settings.adversary.stages
+    shown = result.rounds[:_MOST_ROUNDS]
     groups = [
         (str(one.number), [float(one.answered[stage]) for stage in stages if stage in one.answered]) for one in shown
     ]
-    levels = [Level(f"threshold: {report.threshold + 1} clients", report.threshold + 1, 3)]
-    if report.private is not None:
-        least = report.private.plan.min_survivors
+    levels = [Level(f"threshold: {result.threshold + 1} clients", result.threshold + 1, 3)]
+    if result.private is not None:
+        least = result.private.plan.min_survivors
         levels.append(Level(f"private run: {least} vectors", least, 4, "3 3"))
-    lost = report.lost_rounds
+    lost = result.lost_rounds
     fewest = min((count for one in shown for count in one.answered.values()), default=0)
     part = (
-        "" if len(shown) == len(report.rounds) else f" Shown are the first {len(shown)} of {len(report.rounds)} rounds."
+        "" if len(shown) == len(result.rounds) else f" Shown are the first {len(shown)} of {len(result.rounds)} rounds."
     )
     return group_chart(
-        "presence",
-        "Who is still there, stage by stage",
-        f"Of {report.settings.clients} clients, the fewest that answered a stage were {fewest}; {lost} rounds were "
-        f"lost in the secure run.{part}",
+        Caption(
+            name="presence",
+            title="Who is still there, stage by stage",
+            description=(
+                f"Of {result.settings.clients} clients, the fewest that answered a stage were {fewest}; {lost} "
+                f"rounds were lost in the secure run.{part}"
+            ),
+        ),
         groups,
         [STAGE_NAMES[stage] for stage in stages],
         levels,
@@ -140,19 +151,23 @@ def presence(report: DemoReport) -> str:
     )
 
 
-def rounding(report: DemoReport, evidence: Evidence) -> str:
+def rounding(result: DemoResult, evidence: Evidence) -> str:
     """Returns the error of the mean for moduli of more and more bits."""
     points = evidence.rounding
     levels = []
-    if report.private is not None:
-        noise = report.private.mean_stddev(report.settings.clients)
+    if result.private is not None:
+        noise = result.private.mean_stddev(result.settings.clients)
         levels.append(Level("noise of the private run", noise, 3))
     coarsest, finest = points[0], points[-1]
     return line_chart(
-        "rounding",
-        "Rounding error against bits",
-        f"With {coarsest.modulus_bits} bits the error is {coarsest.rms_error:.1g}, with {finest.modulus_bits} bits "
-        f"{finest.rms_error:.1g} (root mean square).",
+        Caption(
+            name="rounding",
+            title="Rounding error against bits",
+            description=(
+                f"With {coarsest.modulus_bits} bits the error is {coarsest.rms_error:.1g}, with "
+                f"{finest.modulus_bits} bits {finest.rms_error:.1g} (root mean square)."
+            ),
+        ),
         [
             Line("measured", [(one.modulus_bits, one.rms_error) for one in points], 2),
             Line("proved bound", [(one.modulus_bits, one.bound) for one in points], 0, "2 3"),
@@ -173,24 +188,29 @@ def seen(evidence: Evidence) -> str:
     parts = [text(4, 14, "what the client learnt"), text(right, 14, "what the server received")]
     parts += [text(4, 28, "its update", small=True), text(right, 28, "the same, masked", small=True)]
     shown = np.abs(update[:_SHOWN_CELLS]) / largest
-    parts += cells(np.sqrt(shown).tolist(), _CELLS_ACROSS, 4.0, top, _CELL, 2)
-    parts += cells(masked[:_SHOWN_CELLS].tolist(), _CELLS_ACROSS, right, top, _CELL, 3)
+    parts += cells(np.sqrt(shown).tolist(), columns=_CELLS_ACROSS, left=4.0, top=top, size=_CELL, colour=2)
+    parts += cells(masked[:_SHOWN_CELLS].tolist(), columns=_CELLS_ACROSS, left=right, top=top, size=_CELL, colour=3)
     base = bottom + 84.0
-    parts += _histogram(update / (2 * largest) + 0.5, 4.0, base, 2)
-    parts += _histogram(masked, right, base, 3)
+    parts += _histogram(update / (2 * largest) + 0.5, left=4.0, base=base, colour=2)
+    parts += _histogram(masked, left=right, base=base, colour=3)
     parts.append(text(4, base + 14, f"how often: {-largest:.2g} to {largest:.2g}", small=True))
     parts.append(text(right, base + 14, f"how often: 0 to 2^{evidence.modulus_bits} - 1", small=True))
     return picture(
-        "seen",
-        "What the server saw, next to the truth",
-        f"Left, the update of client {evidence.client}: most of it near zero, with structure. Right, the same vector "
-        "as the server received it: every value equally often, no structure.",
+        Caption(
+            name="seen",
+            title="What the server saw, next to the truth",
+            description=(
+                f"Left, the update of client {evidence.client}: most of it near zero, with structure. Right, the "
+                "same vector as the server received it: every value equally often, no structure."
+            ),
+        ),
         base + 22,
         parts,
     )
 
 
-def _both_ways(name: str, ideal: int, up: float, down: float) -> list[Bar]:
+def _both_ways(name: str, ideal: int, means: tuple[float, float]) -> list[Bar]:
+    up, down = means
     return [
         Bar(f"{name}, up", [(ideal, 2, 1.0), (max(0.0, up - ideal), 2, _LIGHT)], f"{up:,.0f}, ideal {ideal:,}"),
         Bar(f"{name}, down, the model aside", [(down, 2, _LIGHT)], f"{down:,.0f}"),
@@ -206,7 +226,7 @@ def _parts(words: npt.NDArray[Any], modulus_bits: int) -> npt.NDArray[np.float64
     return np.minimum(np.ldexp(words.astype(np.float64), -modulus_bits), np.nextafter(1.0, 0.0))
 
 
-def _histogram(parts: npt.NDArray[np.float64], left: float, base: float, colour: int) -> list[str]:
+def _histogram(parts: npt.NDArray[np.float64], *, left: float, base: float, colour: int) -> list[str]:
     counts, _ = np.histogram(parts, bins=_BINS, range=(0.0, 1.0))
     width = _CELL * _CELLS_ACROSS / _BINS
     tallest = max(int(counts.max()), 1)

@@ -19,16 +19,13 @@ import numpy.typing as npt
 from dp import GaussianMechanism, Ledger, Relation, RoundCounter, Unit, audit, clip, noise_multiplier
 from fl import fedavg
 from fl.app.demo.model import Model, accuracy
-from fl.app.demo.outcome import PrivateOutcome, PrivateRound, mean_bytes
-from fl.app.demo.scene import Scene, Update, applied, model_digest, stages_of
+from fl.app.demo.result import PrivateResult, PrivateRound, mean_bytes
+from fl.app.demo.scene import Scene, Update, applied, model_digest
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import ArraySchema
-from fl.private.contribution import Contribution
-from fl.private.plan import PrivatePlan
-from fl.private.planning import make_plan
-from fl.private.simulation import SimulatedRound, simulate_round
-from secagg import AdversaryModel, Identity, InvalidParameterError, TooFewClientsError, default_threshold
+from fl.private import Contribution, PrivatePlan, SimulatedRound, make_plan, simulate_round
+from secagg import AdversaryModel, Identity, InvalidParameterError, Stage, TooFewClientsError, default_threshold
 
 __all__ = ["LEDGER", "PrivateRun", "plan_of", "tolerated_dropouts"]
 
@@ -36,7 +33,7 @@ LEDGER: Final = "ledger.jsonl"
 """The ledger's name in its folder. The clients' counters lie beside it, each of which would be on its own machine."""
 
 COLLUDER_SHARE: Final = 0.1
-"""Of the clients, so many may work with the server: their noise is not counted on."""
+"""The part of the clients that may work with the server: their noise is not counted on."""
 
 LOST_CHANCE: Final = 1e-3
 """A round is lost with at most this probability, unless the session's own threshold asks for more survivors."""
@@ -44,9 +41,9 @@ LOST_CHANCE: Final = 1e-3
 
 def tolerated_dropouts(settings: DemoSettings) -> int:
     """Returns how many clients may vanish before their vector is there, that is the plan's `max_dropouts`."""
-    stages = stages_of(settings.adversary)
+    stages = settings.adversary.stages
     # Those who vanish later are in the sum already.
-    chance = settings.dropout * (stages.index("masked_input") + 1) / len(stages)
+    chance = settings.dropout * (stages.index(Stage.MASKED_INPUT) + 1) / len(stages)
     likely, so_far = 0, (1 - chance) ** settings.clients
     while so_far < 1 - LOST_CHANCE and likely < settings.clients:
         likely += 1
@@ -170,15 +167,15 @@ class PrivateRun:
             accuracy_trusted=accuracy(self._trusted_model, *self._scene.test),
         )
 
-    def finish(self) -> PrivateOutcome:
+    def finish(self) -> PrivateResult:
         """Closes the ledger and has it audited, against the latest head that one of the clients holds."""
         heads = [counter.head for counter in self._counters.values()]
         known = [head for head in heads if head is not None]
         anchor = min(known, key=lambda head: len(self._ledger.lines_since(head)), default=None)
         self._ledger.finish()
-        report = audit([self._path], expected_head=anchor)
+        audited = audit([self._path], expected_head=anchor)
         stddev = math.sqrt(self._trusted.variance) * self._trusted.spacing
-        return PrivateOutcome(self.plan, report, anchor, stddev)
+        return PrivateResult(self.plan, audited, anchor, stddev)
 
     def _train(self, model: Model) -> dict[int, Update]:
         return {client: self._scene.update(model, client, self._generator) for client in self._scene.parts}

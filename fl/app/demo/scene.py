@@ -15,14 +15,14 @@ from fl.app.demo.model import CLASSES, Floats, Labels, Model, train
 from fl.app.demo.settings import DemoSettings
 from fl.arrays.schema import NamedArrays
 from fl.digits import load_digits
-from secagg import AdversaryModel, Stage
+from secagg import Stage
 
-__all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_digest", "stages_of"]
+__all__ = ["Scene", "Update", "answering", "applied", "draw_dropouts", "model_digest"]
 
 LOCAL_EPOCHS: Final = 5
 
 LEARNING_RATE: Final = 0.3
-"""Of the clients' steps. The noise does not grow with it and the updates do, so the private run learns the more."""
+"""The step size of a client. Updates grow with it and the noise does not, so the private run learns more."""
 
 TEST_SHARE: Final = 0.2
 
@@ -49,7 +49,7 @@ class Scene:
         self.parts = _partition(self.training[1], settings, generator)
 
     def central(self, model: Model, generator: np.random.Generator) -> Model:
-        """Returns the model after as many epochs on everybody's examples."""
+        """Returns the model after a client's number of epochs on everybody's examples."""
         return train(model, *self.training, generator, epochs=LOCAL_EPOCHS, learning_rate=LEARNING_RATE)
 
     def update(self, model: Model, client: int, generator: np.random.Generator) -> Update:
@@ -63,14 +63,9 @@ class Scene:
         return dict(delta) if isinstance(delta, dict) else {}
 
 
-def stages_of(adversary: AdversaryModel) -> tuple[str, ...]:
-    """Returns the stages that a client answers, in their order."""
-    return adversary.stages
-
-
 def draw_dropouts(settings: DemoSettings, generator: np.random.Generator) -> dict[str, frozenset[int]]:
     """Returns by stage the clients that vanish before they answer it."""
-    stages = stages_of(settings.adversary)
+    stages = settings.adversary.stages
     leaving: dict[str, set[int]] = {stage: set() for stage in Stage}
     for client in range(1, settings.clients + 1):
         if generator.random() < settings.dropout:
@@ -80,8 +75,9 @@ def draw_dropouts(settings: DemoSettings, generator: np.random.Generator) -> dic
 
 def answering(settings: DemoSettings, dropouts: Mapping[str, frozenset[int]]) -> dict[str, int]:
     """Returns by stage how many clients are still there to answer it."""
-    counts, left = {}, settings.clients
-    for stage in stages_of(settings.adversary):
+    counts: dict[str, int] = {}
+    left = settings.clients
+    for stage in settings.adversary.stages:
         left -= len(dropouts[stage])
         counts[stage] = left
     return counts

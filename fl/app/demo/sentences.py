@@ -3,33 +3,33 @@
 import math
 from collections.abc import Sequence
 
-from fl.app.demo.outcome import DemoReport, PrivateOutcome, PrivateRound
+from fl.app.demo.result import DemoResult, PrivateResult, PrivateRound
 
 __all__ = ["private_sentences", "secure_sentences"]
 
 
-def secure_sentences(report: DemoReport) -> list[str]:
+def secure_sentences(result: DemoResult) -> list[str]:
     """Returns what came of the secure run."""
-    released = len(report.rounds) - report.lost_rounds
-    if report.exact:
+    released = len(result.rounds) - result.lost_rounds
+    if result.exact:
         sentences = [f"Every one of {released} released sums was bit-exact to the plain sum over its survivors."]
     else:
         sentences = ["A RELEASED SUM WAS NOT EXACT." if released else "NO SUM WAS RELEASED."]
-    if report.lost_rounds:
+    if result.lost_rounds:
         sentences.append(
-            f"{report.lost_rounds} of {report.settings.rounds} rounds were lost: fewer than {report.threshold + 1} "
+            f"{result.lost_rounds} of {result.settings.rounds} rounds were lost: fewer than {result.threshold + 1} "
             "clients were left."
         )
     return sentences
 
 
-def private_sentences(report: DemoReport) -> list[str]:
+def private_sentences(result: DemoResult) -> list[str]:
     """Returns what came of the private run; nothing if there was none."""
-    private = report.private
+    private = result.private
     if private is None:
         return []
-    released = [one for one in report.private_rounds if one.lost_at is None]
-    lost = [one for one in report.private_rounds if one.lost_at is not None]
+    released = [one for one in result.private_rounds if one.lost_at is None]
+    lost = [one for one in result.private_rounds if one.lost_at is not None]
     return [
         *_spent(private),
         *(_noise(private, released) if released else ["No private sum was released."]),
@@ -37,7 +37,7 @@ def private_sentences(report: DemoReport) -> list[str]:
     ]
 
 
-def _spent(private: PrivateOutcome) -> list[str]:
+def _spent(private: PrivateResult) -> list[str]:
     total, noise = private.audit.total, private.plan.noise
     together = f"and {noise.colluders} clients who work with it" if noise.colluders else "alone"
     return [
@@ -53,7 +53,7 @@ def _spent(private: PrivateOutcome) -> list[str]:
     ]
 
 
-def _noise(private: PrivateOutcome, released: Sequence[PrivateRound]) -> list[str]:
+def _noise(private: PrivateResult, released: Sequence[PrivateRound]) -> list[str]:
     survivors = round(sum(one.survivors for one in released) / len(released))
     mine, theirs = private.mean_stddev(survivors), private.trusted_stddev / survivors
     measured = [one.noise for one in released if one.noise is not None]
@@ -70,7 +70,7 @@ def _noise(private: PrivateOutcome, released: Sequence[PrivateRound]) -> list[st
     return [level, price]
 
 
-def _lost(private: PrivateOutcome, lost: Sequence[PrivateRound]) -> list[str]:
+def _lost(private: PrivateResult, lost: Sequence[PrivateRound]) -> list[str]:
     counted = sum(one.reserved for one in lost)
     return [
         (

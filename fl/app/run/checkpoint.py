@@ -3,18 +3,16 @@
 The bytes, integers little-endian: "FLCP", version (1 byte), the length of the header (4 bytes), the header (JSON in one
 form only), the model's arrays in the schema's order (their own dtypes, little-endian), the optimiser's state as
 `OptimizerState.to_bytes` writes it, and the SHA-256 of all that. Nothing in it is ever executed, and a length that is
-not exactly what the header says is refused before anything is allocated. The checksum finds accidents; whoever may
-write the file may also write the model.
+not exactly what the header says is refused before anything is allocated. The checksum finds accidents. It
+does not defend against somebody who may write the file, and so may write the model.
 
 It holds no secret but the model itself: sessions and their keys are never in a checkpoint.
 """
 
 import hashlib
 import io
-import os
 import struct
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dp.ledger import sync_folder
+from dp.durable import replace_file
 from fl.app.run.journal import RoundRecord
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema, ArraySpec, NamedArrays
@@ -31,13 +29,12 @@ from fl.errors import SchemaMismatchError
 from fl.training.optimizer_state import OptimizerState
 from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
 
-__all__ = ["Checkpoint", "write_durably", "write_model"]
+__all__ = ["Checkpoint", "write_model"]
 
 _MAGIC: Final = b"FLCP"
 _VERSION: Final = 1
 _PREFIX: Final = struct.Struct("<4sBI")
 _HASH_BYTES: Final = hashlib.sha256().digest_size
-_MODE: Final = 0o600
 
 
 class _Array(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -149,7 +146,7 @@ class Checkpoint:
             InvalidInputError: the model holds NaN or infinity; nothing was written.
             OSError: the disk refused; the file is the old one or, if only the last sync failed, the new one.
         """
-        write_durably(path, self._parts())
+        replace_file(path, self._parts())
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -196,25 +193,6 @@ class Checkpoint:
         return [*parts, digest.digest()]
 
 
-def write_durably(path: Path, parts: Iterable[bytes]) -> None:
-    """Writes a file that only its owner may read, in place of the one before, as a whole or not at all.
-
-    The new content is complete on the disk before it takes the name, and the name before this returns.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    fresh = path.with_name(path.name + ".new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
-    with os.fdopen(os.open(fresh, flags, _MODE), "wb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
-
-
 def write_model(path: Path, model: NamedArrays) -> None:
     """Writes a model for other programs: `numpy.load(path)` has its arrays by name, in a list arr_0, arr_1 and so on.
 
@@ -227,7 +205,7 @@ def write_model(path: Path, model: NamedArrays) -> None:
         for name, array in named.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-    write_durably(path, [content.getvalue()])
+    replace_file(path, [content.getvalue()])
 
 
 def _checkpoint(header: _Header, rest: memoryview) -> Checkpoint:

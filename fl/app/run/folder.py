@@ -7,45 +7,33 @@
     counters/ID      each client's own round counter  (with noise)
     identities/ID    each client's long-term key      (with noise, against a lying server)
     model.npz        the model, for other programs; written at the end
-    lock             held by the process that is at it
+    lock             held by the process that works on the run
 
 A new run is made in a folder beside it, which then takes its name: a crash leaves all of a run or none. In a deployment
-identities and counters are on the clients' own disks; here all parties are one process, and the folder is a secret
+identities and counters are on the clients' own disks. Here all parties are one process, and the folder is a secret
 where there are identities in it.
 """
 
-import os
-import re
 import secrets
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from dp import Header, Ledger, LedgerKey, RoundCounter
-from dp.ledger import lock_exclusively, sync_folder
-from fl.app.run.checkpoint import Checkpoint, write_durably
+from dp.durable import FileLock, replace_file, sync_folder
+from dp.ledger import Ledger, LedgerKey, RoundCounter
+from fl.app.run.checkpoint import Checkpoint
+from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Journal
-from secagg import ClientId, Identity, LocalError
+from fl.app.run.keys import create_identity, read_identity
+from fl.app.run.plan import RunPlan
+from fl.arrays.schema import NamedArrays
+from fl.private import PrivatePlan
+from fl.training.optimizer_state import OptimizerState
+from secagg import ClientId, Identity
 
-__all__ = ["RunFolder", "RunRefusedError", "check_folder", "ledger_key", "make_folder"]
-
-_SEED: Final = re.compile(rb"[0-9a-f]{64}\n")
-
-
-class RunRefusedError(LocalError):
-    """A folder or a key file is not what the command needs; nothing was changed. Fields: `path`, `reason`."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+__all__ = ["RunFolder", "check_folder", "make_folder"]
 
 
 def check_folder(path: Path, *, resume: bool) -> None:
@@ -57,9 +45,7 @@ def check_folder(path: Path, *, resume: bool) -> None:
     """
     empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
     if resume and empty:
-        reason = (
-            "there is no run to resume here. If there was one, its budget is spent as far as it was: find its folder"
-        )
+        reason = "there is no run to resume here. If there was one, what it has spent stays spent: find its folder"
         raise RunRefusedError(path, reason)
     if resume and not (path / "checkpoint").is_file():
         raise RunRefusedError(path, "this is no folder of a run, or not all of one")
@@ -71,28 +57,24 @@ def check_folder(path: Path, *, resume: bool) -> None:
 def make_folder(
     path: Path,
     *,
-    plan_json: str,
-    plan_digest: bytes,
-    clients: Collection[ClientId],
-    identified: bool,
-    header: Header | None,
+    plan: RunPlan,
     key: LedgerKey | None,
-    first: Callable[[bytes, bytes | None], Checkpoint],
+    clients: Collection[ClientId],
+    model: NamedArrays,
+    optimizer: OptimizerState,
 ) -> None:
     """Makes the folder of a new run.
 
     Args:
         path: of the folder; absent or empty.
-        plan_json: the plan.
-        plan_digest: its digest.
+        plan: the run's.
+        key: signs the ledger; None leaves it unsigned.
         clients: the ids.
-        identified: whether clients have long-term keys.
-        header: of the ledger, None in a run without one.
-        key: signs the ledger.
-        first: returns the checkpoint before the first round, from the run's 16 bytes and the ledger's head.
+        model: the first global model.
+        optimizer: the server's optimiser, at its start.
 
     Raises:
-        RunRefusedError: meanwhile the folder is in use.
+        RunRefusedError: another run began in the folder meanwhile.
         OSError: the disk refused; nothing is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,19 +82,20 @@ def make_folder(
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         paths = RunPaths(fresh)
-        write_durably(paths.plan, [plan_json.encode("ascii")])
-        head: bytes | None = None
-        if identified:
-            paths.identities.mkdir()
-            for client in clients:
-                _write_seed(paths.identities / str(client), Identity.generate().seed())
-            sync_folder(paths.identities)
-        if header is not None:
-            paths.counters.mkdir()
-            with Ledger.create(paths.ledger, header, key) as ledger:
-                head = ledger.head
-        Journal.create(paths.journal, run, plan_digest, tuple(clients))
-        first(run, head).save(paths.checkpoint)
+        replace_file(paths.plan, [plan.to_json().encode("ascii")])
+        head = _make_private_files(paths, plan, key, clients) if isinstance(plan, PrivatePlan) else None
+        Journal.create(paths.journal, run, plan_digest=plan.digest, clients=tuple(clients))
+        first = Checkpoint(
+            run=run,
+            plan_digest=plan.digest,
+            round_number=0,
+            clip=float(plan.clip),
+            head=head,
+            model=model,
+            optimizer=optimizer,
+            record=None,
+        )
+        first.save(paths.checkpoint)
         sync_folder(fresh)
         try:
             # Onto an absent or empty folder only.
@@ -123,25 +106,6 @@ def make_folder(
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-
-
-def ledger_key(path: Path, *, create: bool) -> LedgerKey:
-    """Returns the key of a file: 64 hexadecimal digits and a line feed, which only its owner may read.
-
-    Args:
-        path: of the file.
-        create: whether to make one where there is none.
-
-    Raises:
-        RunRefusedError: the file is not there, not such a file, or others may read it.
-        OSError: it cannot be read or written.
-    """
-    if create and not path.exists():
-        key = LedgerKey.generate()
-        _write_seed(path, key.seed())
-        sync_folder(path.parent)
-        return key
-    return LedgerKey(_read_seed(path))
 
 
 class RunPaths:
@@ -169,24 +133,19 @@ class RunFolder(RunPaths):
         folder: the run's.
 
     Raises:
-        LedgerLockedError: another process is at it.
+        FileLockedError: another process is at it.
         OSError: it cannot be opened.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            lock_exclusively(self._lock, folder, "another process is at this run")
-        except BaseException:
-            os.close(self._lock)
-            raise
+        self._lock = FileLock(folder / "lock", guarded=folder, reason="another process is at this run")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._lock)
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
 
     def read_identities(self, clients: Collection[ClientId]) -> dict[ClientId, Identity]:
         """Returns each client's long-term key.
@@ -194,7 +153,7 @@ class RunFolder(RunPaths):
         Raises:
             RunRefusedError: one is missing, damaged, or readable by others.
         """
-        return {client: Identity(_read_seed(self.identities / str(client))) for client in clients}
+        return {client: read_identity(self.identities / str(client)) for client in clients}
 
     def read_counters(self, clients: Collection[ClientId], scope: str, rounds: int) -> dict[ClientId, RoundCounter]:
         """Returns each client's counter.
@@ -205,23 +164,15 @@ class RunFolder(RunPaths):
         return {client: RoundCounter(self.counters / str(client), scope, rounds) for client in clients}
 
 
-def _write_seed(path: Path, seed: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed.hex().encode("ascii") + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_seed(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(66)
-    except FileNotFoundError:
-        raise RunRefusedError(path, "the key is not there") from None
-    if not stat.S_ISREG(mode) or mode & 0o077:
-        raise RunRefusedError(path, "a key is a file that nobody but its owner may read: chmod 600")
-    if _SEED.fullmatch(content) is None:
-        raise RunRefusedError(path, "a key is 64 hexadecimal digits and a line feed")
-    return bytes.fromhex(content.decode("ascii"))
+def _make_private_files(
+    paths: RunPaths, plan: PrivatePlan, key: LedgerKey | None, clients: Collection[ClientId]
+) -> bytes:
+    """Makes what only a run with noise has; returns the ledger's head."""
+    if plan.session.active:
+        paths.identities.mkdir()
+        for client in clients:
+            create_identity(paths.identities / str(client))
+        sync_folder(paths.identities)
+    paths.counters.mkdir()
+    with Ledger.create(paths.ledger, plan.header(), key) as ledger:
+        return ledger.head

@@ -1,14 +1,13 @@
 """The journal of a run: one line before a round begins, on the disk before any client hears of it, and one after.
 
-It is what decides which round comes next. Rounds are 1, 2, 3, … without a gap, each begun once; each is done before the
-next begins, and is marked lost if a crash took its result. So a reader sees all that happened, and a run that is
+The journal decides which round comes next. Rounds are 1, 2, 3, … without a gap. Each is begun once, and is done before
+the next one begins; it is marked lost if a crash took its result. So a reader sees all that happened, and a run that is
 resumed never begins a round a second time.
 
 JSON lines, in a strict form. A crash can leave a part of a line at the end, which nobody relied on; the next line takes
 its place. Any other damage is refused.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +15,17 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from dp.durable import create_file, write_from
 from secagg import InvalidStateError
 
-__all__ = ["Begun", "Done", "Journal", "JournalLine", "Outcome", "RoundRecord", "Started"]
+__all__ = ["Begun", "Done", "Journal", "JournalLine", "RoundOutcome", "RoundRecord", "Started"]
 
-Outcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
-"""What came of a round: a step of the model; a sum that is none, as too few were left; a sum that has no mean, as the
-noise outweighs the weights; or a result that a crash took. All count."""
+RoundOutcome: TypeAlias = Literal["released", "too few clients", "no mean", "lost"]
+"""What came of a round: a step of the model; no sum, as too few clients were left; a sum without a mean, as the noise
+outweighs the weights; or a result that a crash took. All count."""
 
 _VERSION: Final = 1
+_MODE: Final = 0o644
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
@@ -77,7 +78,7 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     round: int
-    outcome: Outcome
+    outcome: RoundOutcome
     detail: str = ""
     invited: int
     survivors: int | None = None
@@ -135,7 +136,7 @@ class Journal:
         self._end = content.end
 
     @classmethod
-    def create(cls, path: Path, run: bytes, plan_digest: bytes, clients: tuple[int, ...]) -> None:
+    def create(cls, path: Path, run: bytes, *, plan_digest: bytes, clients: tuple[int, ...]) -> None:
         """Writes the journal of a new run.
 
         Args:
@@ -148,10 +149,7 @@ class Journal:
             OSError: it cannot be written.
         """
         line = Started(version=_VERSION, run=run.hex(), plan=plan_digest.hex(), clients=clients, at=_now())
-        with path.open("xb") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        create_file(path, msgspec.json.encode(line) + b"\n", mode=_MODE)
 
     @property
     def begun(self) -> int:
@@ -196,13 +194,8 @@ class Journal:
 
     def _append(self, line: Begun | Done) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with self._path.open("r+b") as file:
-            # What a crash left of a line.
-            file.truncate(self._end)
-            file.seek(self._end)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        # In place of what a crash left of a line.
+        write_from(self._path, self._end, data)
         self._end += len(data)
 
 

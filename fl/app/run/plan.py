@@ -9,9 +9,7 @@ from fl.app.run.config import AdaptiveTable, PrivacyTable, RunConfig
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.schema import ArraySchema
 from fl.errors import PlanMismatchError
-from fl.private.plan import PrivatePlan
-from fl.private.planning import make_plan
-from fl.private.side_values import SideValue
+from fl.private import PrivatePlan, SideValue, make_plan
 from secagg import AdversaryModel, SecAggError, SessionParams
 
 __all__ = ["RunPlan", "check_same_plan", "plan_run"]

@@ -14,50 +14,43 @@ A session is never restored. After a crash between 2 and 4 the round's result is
 training goes on with the next one; after a crash between 4 and 5 only the evaluation is made up for.
 """
 
-import secrets
-from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
 
-from dp import LedgerKey
 from fl.app.run.checkpoint import Checkpoint, write_model
 from fl.app.run.config import RunConfig
-from fl.app.run.folder import RunFolder, check_folder, ledger_key, make_folder
+from fl.app.run.dropouts import Dropouts, asked_clients, draw_dropouts
 from fl.app.run.journal import Done, RoundRecord
-from fl.app.run.opening import OpenedRun, check_model, open_run, recovered
-from fl.app.run.outcome import Ended, RunReport
-from fl.app.run.plan import RunPlan, plan_run
-from fl.app.run.rounds import Dropouts, PlainRounds, PrivateRounds, Rounds
-from fl.arrays.schema import ArraySchema, NamedArrays
-from fl.fedavg import delta_schema
-from fl.private.contribution import Contribution
-from fl.private.plan import PrivatePlan
-from fl.study import GuardedStudy, load_study
-from secagg import ClientId, Stage
+from fl.app.run.opening import OpenedRun, open_run
+from fl.app.run.plain_plan import PlainPlan
+from fl.app.run.plain_rounds import PlainRounds
+from fl.app.run.plan import RunPlan
+from fl.app.run.private_rounds import PrivateRounds
+from fl.app.run.recovery import recovered
+from fl.app.run.result import Ended, RunResult
+from fl.app.run.rounds import Rounds
+from fl.private import Contribution
+from secagg import ClientId
 
 __all__ = ["Watcher", "run_study"]
-
-_BEFORE_INPUT: Final = ("advertise_keys", "share_keys", "masked_input")
-"""Who vanishes here is never asked for its contribution."""
 
 
 class Watcher:
     """Is told how a run goes on; the base says nothing."""
 
     def begins(self, plan: RunPlan, finished: int) -> None:
-        """The run is open, and so many of its rounds are over."""
+        """The run is open; `finished` of its rounds are over."""
 
     def note(self, text: str) -> None:
         """Something that its owner should know."""
 
-    def training(self, round_number: int, contributed: int, clients: int) -> None:
-        """So many of a round's clients have contributed."""
+    def training(self, round_number: int, *, contributed: int, clients: int) -> None:
+        """`contributed` of the round's `clients` have handed in their contribution."""
 
     def round_over(self, done: Done) -> None:
         """A round is over, or was found to be lost."""
 
 
-def run_study(config: RunConfig, *, resume: bool = False, watcher: Watcher | None = None) -> RunReport:
+def run_study(config: RunConfig, *, resume: bool = False, watcher: Watcher | None = None) -> RunResult:
     """Trains to the end of the plan, from the beginning or from where an earlier call was interrupted.
 
     Args:
@@ -69,137 +62,90 @@ def run_study(config: RunConfig, *, resume: bool = False, watcher: Watcher | Non
         RunConfigError: there is no such plan.
         RunRefusedError: the folder or a key is not what it should be; nothing was changed.
         PlanMismatchError: configuration, checkpoint, journal and ledger do not belong together; nothing was changed.
-        LedgerError, InvalidStateError: a file is locked or damaged.
+        FileLockedError: another process is at the run.
+        LedgerError, InvalidStateError: a file is damaged.
         StudyError: the user's code failed.
         DPError, SecAggError, OSError: a round failed; it counts if it was begun. The run can be resumed.
     """
-    watcher = Watcher() if watcher is None else watcher
-    check_folder(config.folder, resume=resume)
-    study = load_study(config.study.entry, config.path.parent, config.study.options)
-    clients, model = study.clients(), study.initial_model()
-    with ExitStack() as stack:
-        if resume:
-            folder = stack.enter_context(RunFolder(config.folder))
-            check_model(Checkpoint.load(folder.checkpoint), model, config.optimizer)
-            plan = plan_run(config, delta_schema(ArraySchema.of(model)), len(clients))
-            key = None if config.ledger_key is None else ledger_key(config.ledger_key, create=False)
-        else:
-            plan = plan_run(config, delta_schema(ArraySchema.of(model)), len(clients))
-            key = None if config.ledger_key is None else ledger_key(config.ledger_key, create=True)
-            _begin(config, plan, key, clients, model)
-            folder = stack.enter_context(RunFolder(config.folder))
-        checkpoint = Checkpoint.load(folder.checkpoint)
-        opened = open_run(folder, checkpoint, plan, clients, key, stack)
-        training = _Training(config, study, clients, folder, plan, opened, checkpoint, watcher)
-        ended, detail = training.go_on()
-        write_model(folder.model, training.checkpoint.model)
-        ledger = opened.ledger
-        return RunReport(
-            ended=ended,
-            detail=detail,
-            plan=plan,
-            done=opened.journal.done,
-            model=folder.model,
-            ledger=None if ledger is None else folder.ledger,
-            head=None if ledger is None else ledger.head,
-            public_key=None if key is None else key.public_key,
-            epsilon=None if ledger is None else ledger.spent,
-        )
-
-
-def _begin(
-    config: RunConfig, plan: RunPlan, key: LedgerKey | None, clients: tuple[ClientId, ...], model: NamedArrays
-) -> None:
-    """Makes the folder of a new run."""
-
-    def first(run: bytes, head: bytes | None) -> Checkpoint:
-        return Checkpoint(
-            run=run,
-            plan_digest=plan.digest,
-            round_number=0,
-            clip=float(plan.clip),
-            head=head,
-            model=model,
-            optimizer=config.optimizer.start(model),
-            record=None,
-        )
-
-    private = isinstance(plan, PrivatePlan)
-    make_folder(
-        config.folder,
-        plan_json=plan.to_json(),
-        plan_digest=plan.digest,
-        clients=clients,
-        identified=private and plan.session.active,
-        header=plan.header() if isinstance(plan, PrivatePlan) else None,
-        key=key,
-        first=first,
-    )
+    with open_run(config, resume=resume) as run:
+        training = _Training(run, Watcher() if watcher is None else watcher)
+        training.make_up_for_a_crash()
+        ended, detail = training.run_the_rounds_left()
+        return training.finish(ended, detail)
 
 
 class _Training:
     """The loop over the rounds, and what it changes: the checkpoint, in memory as on the disk."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        study: GuardedStudy,
-        clients: tuple[ClientId, ...],
-        folder: RunFolder,
-        plan: RunPlan,
-        opened: OpenedRun,
-        checkpoint: Checkpoint,
-        watcher: Watcher,
-    ) -> None:
-        self.checkpoint = checkpoint
-        self._config = config
-        self._study = study
-        self._clients = clients
-        self._folder = folder
-        self._plan = plan
-        self._opened = opened
-        self._journal = opened.journal
+    def __init__(self, run: OpenedRun, watcher: Watcher) -> None:
+        self._run = run
         self._watcher = watcher
-        self._rounds = self._make_rounds()
+        self._checkpoint = run.checkpoint
+        self._rounds = _rounds(run)
 
-    def go_on(self) -> tuple[Ended, str]:
-        """Runs the rounds that are left; returns how it ended."""
-        self._watcher.begins(self._plan, self._journal.finished)
-        torn = None if self._opened.ledger is None else self._opened.ledger.torn
+    def make_up_for_a_crash(self) -> None:
+        """Counts a round whose result is lost, and evaluates the last round if it was not."""
+        run = self._run
+        self._watcher.begins(run.plan, run.journal.finished)
+        torn = None if run.privacy is None else run.privacy.ledger.torn
         if torn is not None:
             self._watcher.note(f"a crash left {len(torn.content)} bytes of a record, now in {torn.moved_to}")
-        found = recovered(self.checkpoint, self._opened, len(self._clients))
-        if found is not self.checkpoint:
+        found = recovered(run)
+        if found is not self._checkpoint:
             self._save(found)
-        record = self.checkpoint.record
-        if record is not None and self._journal.finished < record.round:
+        record = self._checkpoint.record
+        if record is not None and run.journal.finished < record.round:
             self._round_over(record)
-        while self.checkpoint.round_number < self._plan.rounds:
-            number = self.checkpoint.round_number + 1
-            excess = self._rounds.exhausted(number, self.checkpoint.clip)
+
+    def run_the_rounds_left(self) -> tuple[Ended, str]:
+        """Returns how the run ended, and why if it ended before its time."""
+        while self._checkpoint.round_number < self._run.plan.rounds:
+            number = self._checkpoint.round_number + 1
+            excess = self._rounds.exhausted(number, self._checkpoint.clip)
             if excess is not None:
                 return "budget exhausted", f"before round {number}: {excess}"
             self._round(number)
-        if self._opened.ledger is not None and not self._opened.closed:
-            self._opened.ledger.finish()
         return "finished", ""
 
+    def finish(self, ended: Ended, detail: str) -> RunResult:
+        """Closes the ledger if all rounds are over, writes the model, and returns what there is."""
+        run, ledger = self._run, self._run.ledger
+        if ended == "finished" and run.privacy is not None and not run.privacy.tail.closed:
+            run.privacy.ledger.finish()
+        write_model(run.folder.model, self._checkpoint.model)
+        return RunResult(
+            ended=ended,
+            detail=detail,
+            plan=run.plan,
+            done=run.journal.done,
+            model=run.folder.model,
+            ledger=None if ledger is None else run.folder.ledger,
+            head=None if ledger is None else ledger.head,
+            public_key=None if run.key is None else run.key.public_key,
+            epsilon=None if ledger is None else ledger.spent,
+        )
+
     def _round(self, number: int) -> None:
-        before = self.checkpoint
-        dropouts = _drawn(self._clients, self._config.session.simulated_dropout, self._plan)
+        run, before = self._run, self._checkpoint
+        dropouts = draw_dropouts(run.clients, run.config.session.simulated_dropout, run.plan.session.adversary.stages)
         contributions = self._contributions(number, dropouts)
-        self._journal.begin(number)
-        result = self._rounds.run(number, before.clip, contributions, dropouts, before.model_digest())
+        run.journal.begin(number)
+        result = self._rounds.run(
+            number,
+            clip=before.clip,
+            contributions=contributions,
+            dropouts=dropouts,
+            model_digest=before.model_digest(),
+        )
         optimizer, model = before.optimizer, before.model
         if result.mean is not None:
-            optimizer, model = self._config.optimizer.step(optimizer, model, result.mean)
-        ledger = self._opened.ledger
+            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean)
         self._save(
             replace(
                 before,
                 round_number=number,
                 clip=result.clip,
-                head=None if ledger is None else ledger.head,
+                head=None if run.ledger is None else run.ledger.head,
                 model=model,
                 optimizer=optimizer,
                 record=result.record,
@@ -209,46 +155,38 @@ class _Training:
 
     def _contributions(self, number: int, dropouts: Dropouts) -> dict[ClientId, Contribution]:
         """Asks all clients that will be there, before the round begins."""
-        absent = frozenset[ClientId]().union(*(dropouts[stage] for stage in _BEFORE_INPUT))
-        asked = [client for client in self._clients if client not in absent]
-        model, clip = self.checkpoint.model, self.checkpoint.clip
+        asked = asked_clients(self._run.clients, dropouts)
+        model, clip = self._checkpoint.model, self._checkpoint.clip
         given: dict[ClientId, Contribution] = {}
         for client in asked:
-            given[client] = self._study.contribute(client, model, number, lambda one: self._rounds.checked(one, clip))
-            self._watcher.training(number, len(given), len(asked))
+            given[client] = self._run.study.contribute(
+                client, model, number, lambda one: self._rounds.checked(one, clip)
+            )
+            self._watcher.training(number, contributed=len(given), clients=len(asked))
         return given
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        checkpoint.save(self._folder.checkpoint)
-        self.checkpoint = checkpoint
+        checkpoint.save(self._run.folder.checkpoint)
+        self._checkpoint = checkpoint
 
     def _round_over(self, record: RoundRecord) -> None:
         """Evaluates what is in the checkpoint, and says in the journal that its round is over."""
         moved = record.outcome == "released"
-        metrics = self._study.evaluate(self.checkpoint.model, record.round) if moved else {}
-        self._watcher.round_over(self._journal.finish(record, metrics))
-
-    def _make_rounds(self) -> Rounds:
-        plan, ledger, clients = self._plan, self._opened.ledger, self._clients
-        if not isinstance(plan, PrivatePlan):
-            return PlainRounds(plan, clients)
-        if ledger is None or self._config.privacy is None:  # pragma: no cover - a run with noise has both
-            raise TypeError("a run with noise has a ledger")
-        return PrivateRounds(
-            plan,
-            ledger,
-            self._opened.counters,
-            self._folder.read_identities(clients) if plan.session.active else None,
-            self._config.privacy.denominator,
-            sign=ledger.header.key is not None,
-        )
+        metrics = self._run.study.evaluate(self._checkpoint.model, record.round) if moved else {}
+        self._watcher.round_over(self._run.journal.finish(record, metrics))
 
 
-def _drawn(clients: tuple[ClientId, ...], probability: float, plan: RunPlan) -> dict[str, frozenset[ClientId]]:
-    """Draws who vanishes in a round, and at which stage."""
-    stages = plan.session.adversary.stages
-    leaving: dict[str, set[ClientId]] = {stage: set() for stage in Stage}
-    for client in clients:
-        if secrets.randbelow(2**53) < probability * 2**53:
-            leaving[secrets.choice(stages)].add(client)
-    return {stage: frozenset(gone) for stage, gone in leaving.items()}
+def _rounds(run: OpenedRun) -> Rounds:
+    if isinstance(run.plan, PlainPlan):
+        return PlainRounds(run.plan, run.clients)
+    privacy, settings = run.privacy, run.config.privacy
+    if privacy is None or settings is None:  # pragma: no cover - a run with noise has both
+        raise TypeError("a run with noise has a ledger")
+    return PrivateRounds(
+        plan=run.plan,
+        ledger=privacy.ledger,
+        counters=privacy.counters,
+        identities=privacy.identities,
+        denominator=settings.denominator,
+        sign=privacy.ledger.header.key is not None,
+    )

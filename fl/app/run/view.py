@@ -13,15 +13,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dp import LedgerError
+from dp import FileLockedError, LedgerError
 from fl.app.run.config import RunConfigError
-from fl.app.run.folder import RunRefusedError
+from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Done
-from fl.app.run.outcome import RunReport
 from fl.app.run.plan import RunPlan
+from fl.app.run.result import RunResult
 from fl.app.run.training import Watcher
 from fl.errors import PlanMismatchError
-from fl.private.plan import PrivatePlan
+from fl.private import PrivatePlan
 from fl.study import StudyError
 from secagg import InvalidStateError, SecAggError
 
@@ -51,7 +51,7 @@ class _Live(Watcher):
         """Prints it."""
         self._bar.console.print(escape(text), soft_wrap=True)
 
-    def training(self, round_number: int, contributed: int, clients: int) -> None:
+    def training(self, round_number: int, *, contributed: int, clients: int) -> None:
         """Says who is still awaited."""
         self._bar.update(self._task, news=f"round {round_number}: {contributed} of {clients} clients contributed")
 
@@ -80,50 +80,50 @@ def live() -> Iterator[Watcher]:
         yield _Live(bar, bar.add_task("rounds", total=None, news="reading the study"))
 
 
-def show(report: RunReport) -> None:
-    """Prints the outcome."""
+def show(result: RunResult) -> None:
+    """Prints the result."""
     console = Console()
-    plan = report.plan
+    plan = result.plan
     adversary = plan.session.adversary.name
     console.print(
         f"\n[bold]{plan.clients} clients, at least {plan.min_survivors} survivors, {adversary}, "
         f"d = {plan.schema.size}, modulus 2^{plan.session.modulus_bits}[/bold]"
     )
-    console.print(_table(report))
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items() if count)
-    console.print(f"{len(report.done)} of {plan.rounds} rounds: {counts or 'none'}.")
-    if report.metrics:
-        console.print(escape(f"The model at the end: {_metrics(report.metrics)}."))
-    console.print(escape(f"The model is in {report.model}"), soft_wrap=True)
-    if isinstance(plan, PrivatePlan) and report.head is not None:
+    console.print(_table(result))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items() if count)
+    console.print(f"{len(result.done)} of {plan.rounds} rounds: {counts or 'none'}.")
+    if result.metrics:
+        console.print(escape(f"The model at the end: {_metrics(result.metrics)}."))
+    console.print(escape(f"The model is in {result.model}"), soft_wrap=True)
+    if isinstance(plan, PrivatePlan) and result.head is not None:
         console.print(
-            f"Spent: epsilon {report.epsilon:.4g} of {float(plan.noise.target_epsilon):g} at delta "
+            f"Spent: epsilon {result.epsilon:.4g} of {float(plan.noise.target_epsilon):g} at delta "
             f"{float(plan.noise.delta):g}, for each {plan.noise.unit}, with up to {plan.noise.colluders} colluders."
         )
-        anchor = f"secagg audit {shlex.quote(str(report.ledger))} --expect-head {report.head.hex()}"
-        if report.public_key is not None:
-            anchor += f" --expect-key {report.public_key.hex()}"
+        anchor = f"secagg audit {shlex.quote(str(result.ledger))} --expect-head {result.head.hex()}"
+        if result.public_key is not None:
+            anchor += f" --expect-key {result.public_key.hex()}"
         console.print(escape(anchor), soft_wrap=True, highlight=False)
     else:
-        console.print("No noise was added: whoever sees a round's mean learns it exactly.")
-    if report.detail:
-        console.print(escape(f"Stopped: the budget is exhausted {report.detail}"), style="bold red")
-    elif not report.outcomes["released"]:
+        console.print("No noise was added: anybody who sees a round's mean learns it exactly.")
+    if result.detail:
+        console.print(escape(f"Stopped: the budget is exhausted {result.detail}"), style="bold red")
+    elif not result.outcomes["released"]:
         console.print("NO ROUND RELEASED A MEAN: the model is as it was", style="bold red")
 
 
-def status(report: RunReport) -> int:
+def status(result: RunResult) -> int:
     """Returns the exit status of a run that came to its end."""
-    if report.ended == "budget exhausted":
+    if result.ended == "budget exhausted":
         return _EXHAUSTED
-    return 0 if report.outcomes["released"] else _FAILED
+    return 0 if result.outcomes["released"] else _FAILED
 
 
 def status_of_error(error: Exception) -> int:
     """Returns the exit status of a run that did not."""
     if isinstance(error, RunConfigError) or (isinstance(error, StudyError) and error.round_number is None):
         return _UNUSABLE
-    if isinstance(error, RunRefusedError | PlanMismatchError | LedgerError | InvalidStateError):
+    if isinstance(error, RunRefusedError | PlanMismatchError | FileLockedError | LedgerError | InvalidStateError):
         return _REFUSED
     return _FAILED
 
@@ -135,11 +135,11 @@ def show_error(error: Exception) -> None:
     print(f"secagg run: {error}", file=sys.stderr)  # noqa: T201 -- what a command prints
 
 
-def _table(report: RunReport) -> Table:
+def _table(result: RunResult) -> Table:
     table = Table("round", "outcome", "survivors", "clip", "eps so far", "figures", box=SIMPLE_HEAD)
-    shown = report.done[-_ROWS:]
-    if len(shown) < len(report.done):
-        table.add_row("...", f"{len(report.done) - len(shown)} more", *[""] * 4)
+    shown = result.done[-_ROWS:]
+    if len(shown) < len(result.done):
+        table.add_row("...", f"{len(result.done) - len(shown)} more", *[""] * 4)
     for one in shown:
         record = one.record
         survivors = "" if record.survivors is None else f"{record.survivors} of {record.invited}"

@@ -1,70 +1,13 @@
-"""`secagg bench`: figures of this machine, each with its result checked."""
+"""The measurements: every result is checked, and advice follows from the figures."""
 
-import json
 import subprocess
-import time
 from dataclasses import replace
 
 import pytest
-from typer.testing import CliRunner
 
 import fl.app.bench.bench
-from fl.app.bench.bench import QUICK, BenchReport, Effort, Figure, advise, run_bench
-from fl.app.bench.timing import best_in_turns
-from fl.app.commands import app
-
-FIGURES = {"mask_one_thread": 7.0, "mask_chacha20": 4.0, "thread_gain": 1.7, "free_part": 1.0}
-
-
-def run(*options: str) -> tuple[int, str, str]:
-    outcome = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["bench", *options])
-    return outcome.exit_code, outcome.stdout, outcome.stderr
-
-
-@pytest.mark.slow
-def test_quick_figures_come_as_json_and_every_result_is_right():
-    code, output, _ = run("--quick", "--json")
-    assert code == 0
-    report = json.loads(output)
-    assert list(report) == ["right", "figures", "advice"]
-    assert report["right"] is True
-    assert {"cipher_limit", "mask_one_thread", "mask_two_threads", "pack", "shamir_rebuild", "x25519", "hkdf"} < set(
-        report["figures"]
-    )
-    assert {"session_active", "session_curious"} < set(report["figures"])
-    for name, figure in report["figures"].items():
-        assert figure["value"] > 0, name
-        assert figure["right"] is True, name
-    assert 0 < report["figures"]["mask_one_thread"]["part_of_limit"] < 1.5
-    assert len(report["advice"]) >= 2
-
-
-def only(monkeypatch: pytest.MonkeyPatch, *, right: bool) -> None:
-    def step(_):
-        for name, value in FIGURES.items():
-            yield Figure(name, f"the {name}", value, "x", right, limit=10.0)
-
-    monkeypatch.setattr(fl.app.bench.bench, "STEPS", (("one step", step),))
-
-
-def test_a_table_and_advice_are_printed(monkeypatch: pytest.MonkeyPatch):
-    only(monkeypatch, right=True)
-    code, output, progress = run()
-    assert code == 0
-    assert "the mask_one_thread" in output
-    assert "0.70" in output
-    assert "Threads pay" in output
-    assert "WRONG" not in output
-    assert "one step" in progress or "done" in progress
-
-
-def test_a_wrong_result_is_an_error_and_no_figure(monkeypatch: pytest.MonkeyPatch):
-    only(monkeypatch, right=False)
-    code, output, _ = run()
-    assert code == 1
-    assert "WRONG RESULTS: the mask_one_thread" in output
-    assert "7.00 x" not in output
-    assert run("--json")[0] == 1
+from fl.app.bench.bench import QUICK, BenchResult, Effort, advise, run_bench
+from tests.kit.bench_scene import FIGURES, only
 
 
 def test_masks_that_are_wrong_are_found(monkeypatch: pytest.MonkeyPatch):
@@ -91,7 +34,7 @@ def test_progress_names_every_step(monkeypatch: pytest.MonkeyPatch):
     titles: list[str] = []
     report = run_bench(QUICK, titles.append)
     assert titles == ["one step"]
-    assert isinstance(report, BenchReport)
+    assert isinstance(report, BenchResult)
     assert report.right
 
 
@@ -152,10 +95,3 @@ def test_a_signature_that_holds_for_anything_is_found(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fl.app.bench.bench, "verify", lambda *_: None)
     figures = {one.name: one.right for one in fl.app.bench.bench._keys(replace(QUICK, figure_s=0.0))}
     assert figures == {"x25519": True, "hkdf": True, "ed25519_verify": False}
-
-
-def test_the_best_of_several_timings_counts():
-    waits = iter([0.0, 0.03, 0.01, 0.02, *[0.03] * 100])
-    [timing] = best_in_turns(0.0, lambda: time.sleep(next(waits)))
-    assert 0.01 <= timing.wall_s < 0.02
-    assert timing.cpu_s < timing.wall_s

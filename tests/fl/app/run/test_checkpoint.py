@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fl.app.run.checkpoint import Checkpoint, write_durably, write_model
+from dp.durable import replace_file
+from fl.app.run.checkpoint import Checkpoint, write_model
 from fl.app.run.journal import RoundRecord
 from fl.errors import SchemaMismatchError
 from fl.training.optimizers import FedAdam, FedAvg, FedAvgM
@@ -275,7 +276,7 @@ def test_the_new_content_is_durable_before_it_takes_the_name(tmp_path: Path, mon
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", rename)
-    write_durably(path, [b"ab" * 2500] * 2)
+    replace_file(path, [b"ab" * 2500] * 2)
     assert calls == [("file", 10000), ("replace", True), ("folder", True)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

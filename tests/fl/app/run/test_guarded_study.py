@@ -1,6 +1,5 @@
-"""fl.study: whatever the user's code does is told with client and round, and changes nothing behind the run's back."""
+"""The study as a run meets it: what the user's code does wrong is told with client and round, and changes nothing."""
 
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fl.private.simulation import Contribution
-from fl.study import GuardedStudy, StudyError, load_study
+from fl.app.run.guarded_study import GuardedStudy, load_study
+from fl.private import Contribution
+from fl.study import StudyError
 from secagg.errors import InvalidInputError
 from tests.kit.run_scene import STUDY, place
 
@@ -56,18 +56,43 @@ def test_the_module_beside_the_file_comes_first_and_gets_its_options(place: Path
         STUDY.replace("class Study:", "import beside\n\nclass Study:\n    def __init__(self, **k): beside.seen = k\n")
     )
     (place / "beside.py").write_text("seen = None\n")
-    study = load_study("a_study:Study", place, {"path": "x", "folds": [1]})
-    assert study.clients() == (3, 5, 7, 2**64 - 1)
+    with load_study("a_study:Study", place, {"path": "x", "folds": [1]}) as study:
+        assert study.clients() == (3, 5, 7, 2**64 - 1)
     assert sys.modules.pop("beside").seen == {"path": "x", "folds": [1]}
     # The file of now, not that of an earlier load.
     (place / "a_study.py").write_text(STUDY.replace("2**64 - 1", "9"))
-    assert load_study("a_study:Study", place, {}).clients() == (3, 5, 7, 9)
+    with load_study("a_study:Study", place, {}) as study:
+        assert study.clients() == (3, 5, 7, 9)
+
+
+def test_modules_beside_the_file_are_found_while_the_study_is_in_use_and_not_after(place: Path):
+    (place / "a_study.py").write_text(STUDY.replace("return [7", "import later; return [7"))
+    (place / "later.py").write_text("")
+    before = list(sys.path)
+    with load_study("a_study:Study", place, {}) as study:
+        assert sys.path == [str(place), *before]
+        study.clients()
+        sys.modules.pop("later")
+        # In the middle of it, as the run of another study would be.
+        with load_study("a_study:Study", place, {}):
+            pass
+        study.clients()
+        sys.modules.pop("later")
+    assert sys.path == before
+    with pytest.raises(ZeroDivisionError), load_study("a_study:Study", place, {}):
+        raise ZeroDivisionError
+    assert sys.path == before
+    with load_study("a_study:Study", place, {}):
+        sys.path.remove(str(place))
+    assert sys.path == before
+    assert "No module named 'later'" in failure(study.clients).problem
 
 
 def test_other_modules_are_found_as_python_finds_them(place: Path):
     (place / "package").mkdir()
     (place / "package" / "inner.py").write_text(STUDY)
-    assert load_study("package.inner:Study", place, {}).clients() == (3, 5, 7, 2**64 - 1)
+    with load_study("package.inner:Study", place, {}) as study:
+        assert study.clients() == (3, 5, 7, 2**64 - 1)
     sys.modules.pop("package.inner")
     sys.modules.pop("package")
 
@@ -86,7 +111,7 @@ def test_other_modules_are_found_as_python_finds_them(place: Path):
 def test_an_entry_that_is_none_is_named(place: Path, entry: str, says: str):
     (place / "failing.py").write_text("1 / 0\n")
     (place / "json.py").write_text("")
-    error = failure(lambda: load_study(entry, place, {}))
+    error = failure(load_study(entry, place, {}).__enter__)
     assert (error.client, error.round_number) == (None, None)
     with pytest.raises(StudyError, match=f"the study's entry '{entry}': {says}"):
         raise error
@@ -167,8 +192,3 @@ def test_figures_are_numbers_by_name():
     for wrong in (0.5, {"a": "b"}, {"a": True}, {1: 2.0}, {"a": np.zeros(1)}, ZeroDivisionError("x")):
         error = failure(lambda wrong=wrong: GuardedStudy(Evaluated(evaluate=wrong)).evaluate([np.zeros(1)], 4))
         assert (error.call, error.client, error.round_number) == ("evaluate", None, 4)
-
-
-def test_the_error_survives_pickling():
-    error = pickle.loads(pickle.dumps(StudyError("contribute", 1, 2, "p")))
-    assert (error.call, error.client, error.round_number, error.problem) == ("contribute", 1, 2, "p")

@@ -13,7 +13,7 @@ from secagg.errors import InvalidStateError
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    Journal.create(tmp_path / "rounds", bytes(16), bytes(32), (3, 2**64 - 1))
+    Journal.create(tmp_path / "rounds", bytes(16), plan_digest=bytes(32), clients=(3, 2**64 - 1))
     return tmp_path / "rounds"
 
 
@@ -116,7 +116,7 @@ def test_any_other_damage_is_refused_and_the_line_is_named(path: Path, damage: o
 
 def test_an_empty_file_is_no_journal_and_none_is_overwritten(path: Path):
     with pytest.raises(FileExistsError):
-        Journal.create(path, bytes(16), bytes(32), ())
+        Journal.create(path, bytes(16), plan_digest=bytes(32), clients=())
     path.write_bytes(b"{")
     with pytest.raises(InvalidStateError, match="no first line"):
         Journal(path)

@@ -7,24 +7,24 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from fl.app.run.journal import Done, Outcome
+from fl.app.run.journal import Done, RoundOutcome
 from fl.app.run.plan import RunPlan
-from fl.private.plan import PrivatePlan
+from fl.private import PrivatePlan
 
-__all__ = ["Ended", "RunReport"]
+__all__ = ["Ended", "RunResult"]
 
 Ended: TypeAlias = Literal["finished", "budget exhausted"]
 
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("released", "too few clients", "no mean", "lost")
+_OUTCOMES: Final[tuple[RoundOutcome, ...]] = ("released", "too few clients", "no mean", "lost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
+class RunResult:
     """A run that has come to its end.
 
     Attributes:
         ended: "finished", or "budget exhausted" with rounds left.
-        detail: why it ended before its time; empty otherwise.
+        detail: why it ended before its time; empty if it did not.
         plan: the run's.
         done: all rounds, those of earlier processes too.
         model: the file with the model.
@@ -45,7 +45,7 @@ class RunReport:
     epsilon: float | None
 
     @property
-    def outcomes(self) -> dict[Outcome, int]:
+    def outcomes(self) -> dict[RoundOutcome, int]:
         """How many rounds came to what."""
         found = [one.record.outcome for one in self.done]
         return {outcome: found.count(outcome) for outcome in _OUTCOMES}

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from dp import AuditReport
 from dp.ledger import Verdict
 from fl.app.demo.settings import DemoSettings
-from fl.private.plan import PrivatePlan
+from fl.private import PrivatePlan
 
 __all__ = [
-    "DemoReport",
+    "DemoResult",
+    "DemoRound",
     "Evidence",
-    "PrivateOutcome",
+    "PrivateResult",
     "PrivateRound",
-    "RoundReport",
     "Rounding",
     "mean_bytes",
     "stage_counts",
@@ -47,12 +47,12 @@ class PrivateRound:
 
 
 @dataclass(frozen=True, slots=True)
-class RoundReport:
+class DemoRound:
     """One training round.
 
-    `answered` counts clients by stage, in a lost round as far as it came; `exact` is whether the secure sum was bit for
-    bit the plain one, or None where too few clients were left for a sum: `lost_at` then names the stage, and the models
-    of the secure and the plain run stay as they were. Bytes are the mean over the survivors.
+    `answered` counts clients by stage, in a lost round up to the stage at which it was lost. `exact` is whether the
+    secure sum was bit for bit the plain one. It is None where too few clients were left for a sum: `lost_at` then names
+    the stage, and the models of the secure and the plain run stay as they were. Bytes are the mean over the survivors.
     """
 
     number: int
@@ -71,7 +71,7 @@ class RoundReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateOutcome:
+class PrivateResult:
     """What the private run comes to.
 
     Args:
@@ -97,7 +97,7 @@ class PrivateOutcome:
         return self.audit.files[-1].head
 
     def mean_stddev(self, survivors: int) -> float:
-        """Returns the standard deviation of the noise in a coordinate of the mean over so many survivors."""
+        """Returns the standard deviation of the noise in a coordinate of the mean over `survivors` clients."""
         return self.plan.noise_stddev(survivors) / survivors
 
     def to_json(self) -> dict[str, object]:
@@ -127,7 +127,7 @@ class PrivateOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """What a modulus of so many bits does to the mean: the measured error and the proven bound, in a coordinate."""
+    """What a modulus of `modulus_bits` does to a coordinate of the mean: the measured error and the proven bound."""
 
     modulus_bits: int
     rms_error: float
@@ -157,14 +157,14 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class DemoReport:
+class DemoResult:
     """All rounds of a demo, and what follows from them. `vector_length` is d, in entries."""
 
     settings: DemoSettings
     threshold: int
     vector_length: int
-    rounds: list[RoundReport] = field(default_factory=list)
-    private: PrivateOutcome | None = None
+    rounds: list[DemoRound] = field(default_factory=list)
+    private: PrivateResult | None = None
     evidence: Evidence | None = None
 
     @property
@@ -202,10 +202,10 @@ class DemoReport:
         }
 
 
-def stage_counts(report: DemoReport) -> dict[str, tuple[float, int]]:
+def stage_counts(result: DemoResult) -> dict[str, tuple[float, int]]:
     """Returns by stage the mean and the smallest number of clients that answered, over the rounds with a sum."""
     counts: dict[str, list[int]] = {}
-    for one in report.rounds:
+    for one in result.rounds:
         if one.exact is not None:
             for stage, answered in one.answered.items():
                 counts.setdefault(stage, []).append(answered)

@@ -1,0 +1,1 @@
+"""`secagg params`: neighbours and threshold of a sparse graph, chosen or certified."""
