@@ -22,7 +22,7 @@ _FINEST: Final = 2.0**40
 """Steps of the lattice in the clip norm: float64 then still has 12 bits of each step."""
 
 _SLACK: Final = 1 + 2.0**-40
-"""By so much a figure of another computer may differ."""
+"""The factor by which another computer's figure may differ."""
 
 
 def check_weight_cap(weight_cap: object) -> None:
