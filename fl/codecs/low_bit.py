@@ -42,13 +42,13 @@ _MAX_BITS: Final = 8
 _MAX_CLIENTS: Final = 2**32
 _MAX_LEVELS: Final = 2**64
 _MOST_LEVELS: Final = 2 ** (_MAX_BITS + 1) - 1
-"""Of a `LowBit`: with one level more, a modulus of one bit less would do."""
+"""The most levels that a `LowBit` has. With one more, a modulus of one bit less would do."""
 
 _NORMS: Final = (2.0**-400, 2.0**400)
 """Squares of numbers near the clip norm neither overflow nor vanish, and the range is one that a `Quantizer` takes."""
 
 _FACTORS: Final = (2.0**-6, 2.0**16)
-"""At most sqrt(n): no coordinate exceeds the norm."""
+"""The largest is sqrt(n) for the longest vector: no coordinate exceeds the norm, so a wider range has no use."""
 
 _STEPS: Final = 16
 """The best range is sought on multiples of 1/16. The error is flat there, and so no two computers disagree."""
@@ -74,7 +74,7 @@ class LowBit:
         clients: the most clients in one sum, 1 to 2**32.
         weight_cap: the largest weight of a client, 1 to 2**63 - 1.
         seed: 32 public bytes that everyone in the session has; they fix the rotation, so take others in each session.
-        range_factor: R / s, 2**-6 to 2**16. None is the best for so many clients.
+        range_factor: R / s, 2**-6 to 2**16. None is the best for `clients`.
 
     Raises:
         InvalidParameterError: a parameter is out of its range.

@@ -60,7 +60,7 @@ _CHUNK: Final = 2**14
 """Coordinates handled at a time: the three scratch buffers (8 bytes each) stay in a core's own cache."""
 
 _RANDOM_BITS: Final = 53
-"""Of the fraction of a float64 no more bits than these can matter at 1/2 and above."""
+"""A float64 of 1/2 or more has no fraction bits below the 53rd, so more random bits would decide nothing."""
 
 _SEED_BYTES: Final = 32
 _ZERO_NONCE: Final = bytes(16)
@@ -79,7 +79,7 @@ class Quantizer:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
-        ModulusTooSmallError: the modulus does not hold the sum of so many clients even on the coarsest grid.
+        ModulusTooSmallError: the modulus does not hold the sum of all clients, even on the coarsest grid.
 
     Guarantees:
         The words of up to `clients` honest clients sum to at most 2**modulus_bits - 1.

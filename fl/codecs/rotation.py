@@ -51,10 +51,11 @@ _MAX_DIMENSION: Final = 2**32
 _DTYPES: Final[tuple[object, ...]] = (np.float32, np.float64)
 
 _POINTS: Final = 16
-"""Of one product. Faster than 32 by a twentieth to a half, with AVX-512, AVX2, AVX and SSE kernels alike."""
+"""Points that one product transforms. 16 is faster than 32 by a twentieth to a half, with every kernel that was tried:
+AVX-512, AVX2, AVX and SSE."""
 
 _ROWS: Final = 512
-"""Of one product, so small that OpenBLAS neither packs a copy of it nor starts threads, which only get in its way."""
+"""Rows of one product. It is so small that OpenBLAS neither packs a copy nor starts threads; both would cost time."""
 
 _CHUNK: Final = 1 << 16
 """Coordinates whose signs are unpacked at a time, a multiple of 8: half a megabyte in float64."""
@@ -122,10 +123,10 @@ class Rotation(Generic[_Float]):
         InvalidParameterError: a parameter is out of its range, or the buffers are of another size or dtype.
 
     Security:
-        It hides nothing. That coordinates are small holds for seeds that were drawn independently of the vectors;
-        whoever chooses the seed last can make a rotation that flattens a certain vector badly, so every bound that
-        privacy rests on has to be enforced on the rotated vector. SHA-256 keeps the signs apart from what else is drawn
-        from the same seed.
+        It hides nothing. Coordinates are small for seeds that were drawn independently of the vectors. The party that
+        chooses the seed last can make a rotation that flattens a certain vector badly. So every bound that privacy
+        rests on has to be enforced on the rotated vector. SHA-256 keeps the signs apart from what else is drawn from
+        the same seed.
 
     Cost:
         For d = 2**20, on one core, 2.6 ms in float32 and 5 in float64. Not for several threads at a time: all calls
@@ -173,7 +174,7 @@ class Rotation(Generic[_Float]):
     def norm_error(self, norm: float) -> float:
         """Returns how far a computed rotation, or inverse, is from the exact one at most, as an L2 norm.
 
-        The norm changes by no more. Whoever clips before and needs the bound after has to clip again.
+        The norm changes by no more. A caller that clips before the rotation, and needs the bound after it, clips again.
 
         Args:
             norm: an upper bound on the norm of what is rotated, at least 0.

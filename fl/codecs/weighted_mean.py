@@ -39,7 +39,7 @@ class WeightedMean:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
-        ModulusTooSmallError: the modulus is too small for so many clients.
+        ModulusTooSmallError: the modulus is too small for the number of clients.
 
     Security:
         The server learns the mean and the sum of the weights of the survivors, and no single weight. A

@@ -1,4 +1,9 @@
-"""The private round: everything that a user of it needs, in one place. Needs the extra `dp`."""
+"""The private round: secure aggregation whose sums have noise, planned and accounted for. Needs the extra `dp`.
+
+`make_plan` turns what a user thinks in into a `PrivatePlan`, and `describe` prints it. In each round one `ServerRound`
+and a `ClientRound` for each client exchange bytes; `simulate_round` runs them in one process. A client hands in a
+`Contribution`, and what comes out is a `PrivateSum`. `PrivateVector` is the way from one to the other.
+"""
 
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.private.client_round import ClientRound

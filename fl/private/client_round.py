@@ -1,8 +1,8 @@
-"""A client's part in one private round: what it agreed to is what it does, or it says no.
+"""A client's part in one private round: it does what its plan says, or it refuses.
 
-Before anything is sent it counts the round in its own durable counter, and pins plan, clip norm, round number and
-ledger head in the session's policy. Before it helps to unmask it sees the round's `reserve` in the ledger, with the
-figures of the plan: from then on the round counts against the budget, whatever the server does next.
+Before it sends anything it counts the round in its own durable counter. The session's policy then pins plan, clip norm,
+round number and ledger head. Before it helps to unmask it sees the round's `reserve` in the ledger, with the figures of
+the plan. From then on the round counts against the budget, whatever the server does next.
 """
 
 import hashlib

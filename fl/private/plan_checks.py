@@ -1,13 +1,10 @@
 """Whether the parts of a private plan fit each other: a function a part, which names the first thing that is wrong."""
 
 import math
-from fractions import Fraction
-from typing import Final
 
 from dp import InvalidParameterError, Unit
 from dp.ledger import NO_HEAD, encode
-from dp.mechanisms import CLIP_RANGE, LIKELY, squared_norm_bound
-from dp.shares import WRAP_PROBABILITY, bit_wrap_probability, sum_variance, wrap_probability
+from dp.mechanisms import CLIP_RANGE
 from fl.errors import UnsafePlanError
 from fl.private.plan_ledger import plan_header
 from fl.private.plan_policy import client_policy
@@ -17,12 +14,6 @@ from secagg import AdversaryModel, PolicyViolationError
 from secagg import InvalidParameterError as SessionParameterError
 
 __all__ = ["check_noise", "check_session", "check_vector", "check_weight_cap"]
-
-_FINEST: Final = 2.0**40
-"""Steps of the lattice in the clip norm: float64 then still has 12 bits of each step."""
-
-_SLACK: Final = 1 + 2.0**-40
-"""By so much a figure of another computer may differ."""
 
 
 def check_weight_cap(weight_cap: object) -> None:
@@ -79,22 +70,6 @@ def check_noise(plan: PlanRecord) -> None:
         noise.verify()
     except InvalidParameterError as error:
         raise UnsafePlanError(error.parameter, error.offered, f"it must be {error.allowed}") from error
-    dimension, variance = noise.padded_dimension, float(noise.local_variance)
-    if not 0 < noise.scaled_clip <= _FINEST:
-        raise UnsafePlanError("scale", float(noise.scale), "the clip norm must be at most 2**40 steps of the lattice")
-    least = squared_norm_bound(noise.scaled_clip, dimension, LIKELY)
-    if noise.squared_norm_bound < least:
-        why = f"a client whose clipped vector rounds to more would have to refuse, and tell its norm: at least {least}"
-        raise UnsafePlanError("squared_norm_bound", noise.squared_norm_bound, why)
-    spread = sum_variance(noise.scaled_clip, dimension, noise.clients, variance, noise.vectors_per_client)
-    wraps = wrap_probability(noise.modulus_bits, dimension, spread)
-    if noise.clip_bit_variance is not None:
-        wraps = max(wraps, bit_wrap_probability(noise.modulus_bits, noise.clients, float(noise.clip_bit_variance)))
-    if wraps > WRAP_PROBABILITY * _SLACK:
-        why = f"the sum of a round would wrap with probability {wraps:.2g}, above {WRAP_PROBABILITY:g}"
-        raise UnsafePlanError("modulus_bits", noise.modulus_bits, why)
-    if noise.wrap_probability * Fraction(2) < Fraction(wraps):
-        raise UnsafePlanError("wrap_probability", float(noise.wrap_probability), f"it is {wraps:.2g}")
 
 
 def check_session(plan: PlanRecord) -> None:

@@ -82,8 +82,8 @@ def _against(plan: PrivatePlan) -> tuple[str, ...]:
         who = f"The server, {clients}, and everybody who ever sees what is released."
     else:
         who = (
-            "Whoever sees what is released and never a list of participants. Against the server and the clients, who "
-            "see such lists, the promise is weaker: "
+            "Everybody who sees what is released but never a list of participants. The server and the clients see such "
+            "lists. Against them the promise is weaker: "
             f"epsilon {_figure(noise.participant_epsilon().value)} instead of {_figure(float(noise.promised_epsilon))}."
         )
     together = (
@@ -148,8 +148,8 @@ def _budget(plan: PrivatePlan) -> tuple[str, ...]:
         ),
         (
             f"In plain words: no outcome is more than {_factor(epsilon)} times as probable with the {noise.unit}'s "
-            f"data as without, but for a probability of {_chance(float(noise.delta))}. Whoever has to guess which of "
-            f"the two it was, both as likely beforehand, is right with a probability of up to {sure}."
+            f"data as without, but for a probability of {_chance(float(noise.delta))}. Someone who has to guess which "
+            f"of the two it was, both as likely beforehand, is right with a probability of up to {sure}."
         ),
         (
             "That is proved for the worst case: no method, now or later, does better. Known attacks do much worse, but "
@@ -267,7 +267,7 @@ def _factor(epsilon: float) -> str:
 
 
 def _chance(probability: float) -> str:
-    """Returns a probability as 1 in so many, rounded up."""
+    """Returns a probability as "1 in N", rounded up."""
     if not 0 < probability < 0.1:
         return f"{probability:.2g}"
     # The float nearest to a round number may be above it.

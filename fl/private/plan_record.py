@@ -29,17 +29,17 @@ class PlanRecord:
 
     @property
     def rounds(self) -> int:
-        """R: the budget is for so many."""
+        """R, the rounds that the budget is for."""
         return self.noise.rounds
 
     @property
     def clients(self) -> int:
-        """How many are invited to a round."""
+        """The number of clients that are invited to a round."""
         return self.noise.clients
 
     @property
     def min_survivors(self) -> int:
-        """With fewer vectors in a sum no client helps to release it: the noise is calibrated to these."""
+        """The fewest vectors in a released sum: the noise is calibrated to them. No client helps to release fewer."""
         return self.noise.min_survivors
 
     @property

@@ -76,7 +76,7 @@ def make_plan(
         examples_per_client: of examples, the most that a client has.
         mechanism: "skellam", or "distributed-discrete-gaussian".
         sampling: a secret sample of a fixed size that each round's clients are.
-        privacy_against: participants (the server, and whoever saw a roster), or those who see the releases only.
+        privacy_against: PARTICIPANT is the server and everybody who saw a roster; OUTSIDER sees the releases only.
         adversary: what the sessions defend against.
         certificate: graph and threshold of a sparse session, as `secagg.choose` found them for `clients`; None is the
             complete graph.

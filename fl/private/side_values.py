@@ -28,7 +28,7 @@ _LARGEST: Final = 2.0**100
 _MOST: Final = 1000
 
 _NARROWEST: Final = 2.0**-40
-"""Of a range, over its larger end: a float64 then still tells its two ends well apart."""
+"""The smallest width of a range, relative to its larger end. A float64 then still tells its two ends well apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ class SideValue:
 
     @property
     def middle(self) -> float:
-        """What counts as nothing: the middle of the range."""
+        """The middle of the range. It is sent as zero."""
         return self.low + (self.high - self.low) / 2
 
     @property
     def half(self) -> float:
-        """Half of the range's width: what is sent as the whole share."""
+        """Half of the range's width. An end of the range is sent as plus or minus the whole share."""
         return (self.high - self.low) / 2
 
 

@@ -45,7 +45,8 @@ _DIGEST_LABEL: Final = b"fl staleness weights 1"
 _MAX_WEIGHT_CAP: Final = 2**32
 _MAX_STALENESS: Final = 2**32
 _MAX_EXPONENT_PART: Final = 8
-"""Of numerator and denominator: enough for every exponent in use, and the integers stay below 2**512."""
+"""The largest numerator and denominator of the exponent. Every exponent in use has smaller ones, and the integers stay
+below 2**512."""
 
 _SMALLEST_BUFFER: Final = 3
 """No session is smaller, and the mean of one or two tells each of them the other."""

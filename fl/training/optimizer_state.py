@@ -2,7 +2,8 @@
 
 The bytes, all integers little-endian: "FLOS", version (1 byte), kind (1 byte), the schema's digest (32),
 rounds (8), elements of a moment (8), the moments one after the other (8 bytes an element, IEEE 754 binary64),
-and the SHA-256 of all that. The checksum finds accidents; whoever may write the file may also write the model.
+and the SHA-256 of all that. The checksum finds accidents, not attacks: a
+party that can write this file can write the model as well.
 """
 
 import hashlib
