@@ -5,18 +5,27 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+TEST = $(RUN) pytest -n $(WORKERS) --dist loadgroup --benchmark-disable
 PEER_VENVS := .venv-peers
 PEERS := flower tenseal declearn
 ACCOUNTANTS := opacus dp-accounting
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench utility scaling bench-compare bench-accountants vectors fuzz clean
+.PHONY: demo quick test cover check bench utility scaling bench-compare bench-accountants vectors fuzz clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/secagg demo
 
+# For every save: tests/README.md says what is left out. make quick TESTS=tests/secagg runs a part.
+quick: $(VENV)/.installed-dev
+	HYPOTHESIS_PROFILE=quick $(TEST) -m 'not slow' --durations=5 $(TESTS)
+
 test: $(VENV)/.installed-dev
-	$(RUN) pytest -n $(WORKERS) --dist loadgroup --benchmark-disable --cov --cov-branch --cov-report=term
+	$(TEST) $(TESTS)
+
+# Every test again, with each line and branch that it reaches counted: twice as slow.
+cover: $(VENV)/.installed-dev
+	$(TEST) --cov --cov-branch --cov-report=term
 
 check: $(VENV)/.installed-dev
 	$(RUN) ruff check .
