@@ -44,7 +44,7 @@ from dp.events import (
     Skellam,
 )
 from dp.mechanisms.clipping import CLIP_RANGE
-from dp.mechanisms.square_root import root_above
+from dp.mechanisms.float_vectors import root_above
 from dp.vocabulary import Relation
 
 __all__ = ["AdaptiveClipping"]

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as stnp
 
 from dp.errors import InvalidParameterError
 from dp.mechanisms.clipping import CLIP_RANGE, Clipped, clip, clip_layers
-from dp.mechanisms.square_root import root_above
+from dp.mechanisms.float_vectors import root_above
 from dp.vocabulary import Relation
 
 SECRET = 1234.5678

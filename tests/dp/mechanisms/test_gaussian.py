@@ -25,7 +25,7 @@ from dp.accounting.accountant import RdpAccountant
 from dp.accounting.calibration import calibrate
 from dp.errors import InvalidParameterError
 from dp.events import DiscreteGaussian, Gaussian, PoissonSampled
-from dp.mechanisms import adaptive_clipping, clipping, float_vectors, lattice, square_root
+from dp.mechanisms import adaptive_clipping, clipping, float_vectors, lattice
 from dp.mechanisms import gaussian as gaussian_mechanism
 from dp.mechanisms.gaussian import GaussianMechanism
 from dp.mechanisms.lattice import from_lattice
@@ -514,9 +514,7 @@ def test_it_is_frozen_and_compares_and_survives_pickling():
         ours.variance = Fraction(1)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    "module", [adaptive_clipping, clipping, float_vectors, gaussian_mechanism, lattice, square_root]
-)
+@pytest.mark.parametrize("module", [adaptive_clipping, clipping, float_vectors, gaussian_mechanism, lattice])
 def test_no_generator_of_floats_is_in_reach(module: Any):
     """Neither `random` nor any of numpy's generators is named in the code."""
     tree = ast.parse(Path(module.__file__).read_text())
