@@ -8,7 +8,7 @@ Guarantees:
     removed, repeated or moved, up to and including the last signed head, is found. What comes after that head can be
     rewritten by anybody, and whole records at the end can be removed, the last signed heads included: only an anchor
     (a head that somebody else holds) finds that. Without signatures the same goes for all records: the chain finds
-    accidents, and shows that a file extends a known head, but whoever rewrites a file rewrites its hashes too.
+    accidents, and shows that a file extends a known head, but an attacker who rewrites a file rewrites its hashes too.
 """
 
 from collections.abc import Iterable

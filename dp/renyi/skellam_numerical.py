@@ -268,7 +268,7 @@ class _Table:
     top: int
 
     def rows(self, column: int, start: _Integers, width: int) -> _Array:
-        """Returns one row of so many values for each x to start from."""
+        """Returns one row of that many values for each x to start from."""
         rows: _Array = np.lib.stride_tricks.sliding_window_view(self.columns[column], width)[start + self.top]
         return rows
 

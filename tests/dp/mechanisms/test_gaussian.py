@@ -29,10 +29,10 @@ from dp.mechanisms import adaptive_clipping, clipping, float_vectors, lattice
 from dp.mechanisms import gaussian as gaussian_mechanism
 from dp.mechanisms.gaussian import GaussianMechanism
 from dp.mechanisms.lattice import from_lattice
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
 from dp.vocabulary import Relation, Unit
-from tests.kit.sampling_oracle import words_of
+from tests.kit.noise_oracle import words_of
 
 SEED = bytes(range(32))
 SECRET = 1234.5678
@@ -55,7 +55,7 @@ def mechanism(
 
 
 def noise_of(ours: GaussianMechanism, seed: bytes = SEED) -> np.ndarray:
-    return sampling._discrete_gaussian(ours.variance, ours.dimension, Keystream(seed))
+    return samplers._discrete_gaussian(ours.variance, ours.dimension, Keystream(seed))
 
 
 class RepeatedWords:

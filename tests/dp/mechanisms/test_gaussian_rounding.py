@@ -12,7 +12,7 @@ from scipy import stats
 
 from dp.mechanisms import clipping
 from dp.mechanisms.gaussian import GaussianMechanism
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
 from dp.vocabulary import Relation, Unit
 
@@ -37,7 +37,7 @@ def mechanism(
 
 
 def noise_of(ours: GaussianMechanism, seed: bytes = SEED) -> np.ndarray:
-    return sampling._discrete_gaussian(ours.variance, ours.dimension, Keystream(seed))
+    return samplers._discrete_gaussian(ours.variance, ours.dimension, Keystream(seed))
 
 
 class RepeatedWords:
