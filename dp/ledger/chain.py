@@ -83,9 +83,9 @@ class _Reader:
             raise _LinkError(number, Fault.CHAIN, f"it does not hold the hash of record {number - 1}")
         else:
             self._check_place(record, number)
-        self.records.append(record)
-        self.heads.append(line_hash(line))
-        self.ends.append(self.ends[-1] + len(line))
+        self.records += [record]
+        self.heads += [line_hash(line)]
+        self.ends += [self.ends[-1] + len(line)]
 
     def _check_place(self, record: Record, number: int) -> None:
         if isinstance(record, Header):
