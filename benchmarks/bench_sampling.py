@@ -10,13 +10,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dp.noise import Keystream
-from dp.noise import samplers as sampling
+from dp.noise import Keystream, samplers
 
 SIZE = 1 << 20
 """A vector of a million coordinates."""
 
-SAMPLERS = {"gaussian": sampling._discrete_gaussian, "skellam": sampling._skellam}
+SAMPLERS = {"gaussian": samplers._discrete_gaussian, "skellam": samplers._skellam}
 SIGMAS = [Fraction(1, 4), 1, 10, 100, 1000, 10**4, 10**4 + 1, 10**6, 2**40]
 CASES = [(kind, sigma) for kind in SAMPLERS for sigma in SIGMAS if kind == "gaussian" or sigma <= 10**4]
 
@@ -41,7 +40,7 @@ def test_samples(benchmark, kind: str, sigma: Fraction | int):
 
 
 @pytest.mark.parametrize("sigma", [1, 100, 10**4], ids=str)
-@pytest.mark.parametrize("table", [sampling._gaussian_table, sampling._skellam_table], ids=["gaussian", "skellam"])
+@pytest.mark.parametrize("table", [samplers._gaussian_table, samplers._skellam_table], ids=["gaussian", "skellam"])
 def test_making_a_table(benchmark, table: Callable[[Fraction], object], sigma: int):
     made = benchmark.pedantic(table, (Fraction(sigma**2),), setup=table.cache_clear, rounds=3)
     # Where half of 2**-160 is left: near 14.6 sigma, and further out for narrow Skellam noise with its heavier tails.

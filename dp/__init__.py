@@ -1,4 +1,17 @@
-"""Differential privacy that an auditor can trust: exact noise on the integers, an accountant and a ledger."""
+"""Differential privacy that an auditor can trust: exact noise on the integers, an accountant and a ledger.
+
+The rooms, each of which imports only those after it:
+
+* `dp.ledger`: what was spent, in a file that proves it.
+* `dp.shares`: plans of sums in which every participant adds a share of the noise.
+* `dp.accounting`: from curves to epsilon and delta.
+* `dp.renyi`: divergences of each mechanism; and `dp.mechanisms`: clipping, rounding, noise on a vector.
+* `dp.noise`: exact samples.
+* `dp.events`, `dp.vocabulary`, `dp.errors`: releases as data, and the words that all rooms share.
+* `dp.checks`, `dp.exact_json`, `dp.durable`: arguments, JSON values and files.
+
+Nothing here knows a protocol. Scipy is loaded when a figure first needs it.
+"""
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
 from dp.accounting.calibration import calibrate, noise_multiplier
@@ -7,6 +20,7 @@ from dp.errors import (
     BudgetExceededError,
     DPError,
     FileLockedError,
+    FileRefusedError,
     InvalidParameterError,
     MissingExtraError,
     UnlikeEventsError,
@@ -35,9 +49,23 @@ from dp.mechanisms.gaussian import GaussianMechanism
 from dp.noise.samplers import discrete_gaussian, skellam
 from dp.shares.plan import DistributedPlan
 from dp.shares.planning import InfeasiblePlanError, plan
-from dp.vocabulary import Adversary, Relation, SampleKnownTo, Sampling, Unit
+from dp.vocabulary import (
+    DISCRETE_GAUSSIAN,
+    DISTRIBUTED_DISCRETE_GAUSSIAN,
+    GAUSSIAN,
+    SKELLAM,
+    Adversary,
+    Relation,
+    SampleKnownTo,
+    Sampling,
+    Unit,
+)
 
 __all__ = [
+    "DISCRETE_GAUSSIAN",
+    "DISTRIBUTED_DISCRETE_GAUSSIAN",
+    "GAUSSIAN",
+    "SKELLAM",
     "AdaptiveClipping",
     "Adversary",
     "AuditReport",
@@ -54,6 +82,7 @@ __all__ = [
     "DistributedPlan",
     "Event",
     "FileLockedError",
+    "FileRefusedError",
     "Gaussian",
     "GaussianMechanism",
     "Header",

@@ -30,7 +30,7 @@ _MAX_INTEGER: Final = 2**127
 
 _MAX_DEPTH: Final = 16
 _MAX_PARTS: Final = 2**16
-"""Of a composition: enough for anything that was written down, and no more than can be taken apart in a second."""
+"""The most parts of a composition: more than anybody wrote down, and taken apart in a second."""
 
 _SMALLEST_SHARE: Final = Fraction(1, 4)
 """A local standard deviation of 1/2: below it the bound on the sum of discrete Gaussians is not proved."""
@@ -115,7 +115,7 @@ class DistributedDiscreteGaussian(Event):
         squared_sensitivity: the square of the L2 sensitivity on the integers.
         l1_sensitivity: the L1 sensitivity on the integers.
         dimension: entries of the vector.
-        relation: zero-out or replace-one; whoever is removed takes its noise along, so add/remove is refused.
+        relation: zero-out or replace-one; a participant who is removed takes its noise along, so add/remove is refused.
         unit: the unit of privacy.
 
     Raises:
@@ -140,7 +140,7 @@ class DistributedDiscreteGaussian(Event):
 
 @dataclass(frozen=True, slots=True)
 class Skellam(Event):
-    """One sum of integers with Skellam noise, whoever added it: sums of Skellam noise are Skellam noise.
+    """One sum of integers with Skellam noise, of one party or many: sums of Skellam noise are Skellam noise.
 
     Source: Agarwal, Kairouz, Liu 2021.
 
@@ -148,7 +148,7 @@ class Skellam(Event):
         variance: the variance of all honest noise in the sum together, exact.
         squared_sensitivity: the square of the L2 sensitivity on the integers.
         l1_sensitivity: the L1 sensitivity on the integers.
-        relation: zero-out or replace-one; whoever is removed takes its noise along, so add/remove is refused.
+        relation: zero-out or replace-one; a participant who is removed takes its noise along, so add/remove is refused.
         unit: the unit of privacy.
 
     Raises:
@@ -187,7 +187,7 @@ class NonPrivate(Event):
 class PoissonSampled(Event):
     """A release computed on a secret sample in which each participant is with the same probability, independently.
 
-    Whoever knows the sample gets no amplification, and has to be accounted for with the inner event.
+    An adversary who knows the sample gets no amplification, and has to be accounted for with the inner event.
 
     Args:
         probability: of each participant to be in the sample, 0 to 1.

@@ -31,7 +31,7 @@ __all__ = [
 SHA256_BYTES: Final = 32
 
 MAX_DIGITS: Final = 400
-"""Of a numerator or denominator: every binary64 has fewer, and parsing stays cheap whatever the file says."""
+"""The most digits of a numerator or denominator. Every binary64 has fewer, and parsing stays cheap."""
 
 _RATIONAL: Final = re.compile(rf"(0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})/([1-9][0-9]{{0,{MAX_DIGITS - 1}}})", re.ASCII)
 _LIMIT: Final = 10**MAX_DIGITS

@@ -58,10 +58,10 @@ class Adversary(enum.StrEnum):
     """Against whom the budget holds."""
 
     PARTICIPANT = "participant"
-    """The server and whoever saw a roster: sampling that they know amplifies nothing."""
+    """The server and everybody who saw a roster: sampling that they know amplifies nothing."""
 
     OUTSIDER = "outsider"
-    """Who sees what is released, and no roster."""
+    """Those who see what is released, and no roster."""
 
 
 class SampleKnownTo(enum.StrEnum):
@@ -78,7 +78,7 @@ class SampleKnownTo(enum.StrEnum):
 class Sampling:
     """How the participants of one release were drawn: at random, secretly and independently of the data.
 
-    Cohorts of whoever is there are no sample in this sense: such a release has no `Sampling`.
+    Cohorts of those who happen to be there are no sample in this sense: such a release has no `Sampling`.
 
     Args:
         known_to: who learns the sample.

@@ -1,4 +1,10 @@
-"""From divergences to epsilon: accountants, and calibration the other way round."""
+"""From Renyi curves to epsilon and delta: the accountant, and calibration, which is the other way round.
+
+* `RdpAccountant`: adds up releases; its `epsilon` and `delta` are a `Bound`, which says by which `Method` it was found.
+  Conversion: Canonne, Kamath, Steinke 2020. Gaussian releases alone: Balle, Wang 2018, exactly.
+* `calibrate`, `noise_multiplier`: the least noise for a target.
+* `from_opacus`: the history of a training by Opacus as an event.
+"""
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
 from dp.accounting.calibration import calibrate, noise_multiplier

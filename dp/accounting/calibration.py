@@ -17,7 +17,7 @@ from dp.vocabulary import Relation, Unit
 __all__ = ["calibrate", "noise_multiplier"]
 
 _TOLERANCE: Final = 1e-8
-"""Of the noise, relative: what the result may be above the least."""
+"""The result may be above the least noise by this, relatively."""
 
 _LEAST: Final = 2.0**-30
 _MOST: Final = 2.0**100

@@ -42,7 +42,7 @@ _POOR_PREDICTION: Final = 1e-4
 """Relative. Where a curve turns steep, the polynomial misleads until its nodes are near."""
 
 _MANY: Final = 1024
-"""From so many different sampled Gaussians on, each order costs milliseconds, and a sketch has fewer."""
+"""From this number of different sampled Gaussians on, each order costs milliseconds, and a sketch has fewer."""
 
 
 def _ladder() -> list[float]:
@@ -58,7 +58,7 @@ _SPREAD: Final = np.linspace(0.0, 1.0, 33)
 
 
 _FEW: Final = 16
-"""With so many, the whole ladder can be evaluated."""
+"""Up to this number, the whole ladder can be evaluated."""
 
 _TINY: Final = 1e-300
 

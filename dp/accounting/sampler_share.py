@@ -23,7 +23,7 @@ _Array = npt.NDArray[np.float64]
 _ROUNDING: Final = 1e-12
 """Relative: what may be lost in computing a share."""
 
-_MOST_GUESSES: Final = 40
+_MOST_GUESSES: Final = 128
 """The first guess of the samplers' share is nearly always enough; where it keeps growing, nothing is finite."""
 
 
@@ -67,23 +67,26 @@ def bound_with_samplers(
         epsilon: the bound for true noise, by delta.
         delta: for which it is wanted.
         samples: of noise, in all.
-        assumed: an epsilon whose share is set aside first; None for one a little above that of true noise. If no more
-            comes out, the share is enough.
+        assumed: an epsilon whose share is set aside first, and steps of at least 1 from it; None for one a little above
+            that of true noise, and steps as small. If no more comes out than was assumed, the share is enough.
     """
+    step = 1.0
     if assumed is None or not samples:
         bound = epsilon(float_below(delta))
         if not samples:
             return bound
-        assumed = bound.value * (1 + 1e-9) + 1e-12
+        step = 1e-9 * bound.value + 1e-12
+        assumed = bound.value + step
     distance = Fraction(samples, 2**TOTAL_VARIATION_BITS)
-    while True:
+    for _ in range(_MOST_GUESSES):
         try:
             left = delta - distance * (1 + Fraction(math.exp(assumed)))
         except OverflowError:
             left = Fraction(0)
         if left <= 0:
-            return Bound(math.inf, None, Method.NO_GUARANTEE)
+            break
         bound = epsilon(float_below(left))
         if bound.value <= assumed or bound.value == math.inf:
             return bound
-        assumed = bound.value + 1
+        assumed = bound.value + step
+    return Bound(math.inf, None, Method.NO_GUARANTEE)

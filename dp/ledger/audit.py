@@ -54,9 +54,8 @@ def audit(
     if not faults:
         faults += _nothing_signed(chains, expected_key)
     after = None if expected_head is None else _records_after(chains, expected_head)
-    if expected_head is not None and after is None and not faults:
-        detail = f"the ledger never had the expected head {expected_head.hex()}: records were removed or replaced"
-        faults.append(BadRecordError(len(chains[-1].records), Fault.ANCHOR, detail))
+    if not faults and after is None:
+        faults += _never_had(chains, expected_head)
     releases = () if evaluated is None else evaluated.releases
     return AuditReport(
         header=None if state is None else state.header,
@@ -81,10 +80,8 @@ def _faults(
     if evaluated is not None and evaluated.fault is not None:
         fault, stopped = evaluated.fault, evaluated.stopped
     chains = reading.chains if stopped is None else reading.chains[: stopped.file + 1]
-    faults = [] if fault is None else [fault]
-    if reading.fault is not None and len(chains) == len(reading.chains):
-        faults.append(reading.fault)
-    return chains, faults
+    chain_fault = reading.fault if len(chains) == len(reading.chains) else None
+    return chains, [found for found in (fault, chain_fault) if found is not None]
 
 
 def _other_keys(chains: Sequence[Chain], expected_key: bytes | None) -> list[BadRecordError]:
@@ -101,6 +98,13 @@ def _nothing_signed(chains: Sequence[Chain], expected_key: bytes | None) -> list
         return []
     detail = f"nothing in file {unsigned[0]} of {len(chains)} is signed with the expected key"
     return [BadRecordError(1, Fault.SIGNATURE, detail)]
+
+
+def _never_had(chains: Sequence[Chain], expected_head: bytes | None) -> list[BadRecordError]:
+    if expected_head is None:
+        return []
+    detail = f"the ledger never had the expected head {expected_head.hex()}: records were removed or replaced"
+    return [BadRecordError(len(chains[-1].records), Fault.ANCHOR, detail)]
 
 
 def _unsettled(releases: Sequence[Release]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ Guarantees:
     removed, repeated or moved, up to and including the last signed head, is found. What comes after that head can be
     rewritten by anybody, and whole records at the end can be removed, the last signed heads included: only an anchor
     (a head that somebody else holds) finds that. Without signatures the same goes for all records: the chain finds
-    accidents, and shows that a file extends a known head, but whoever rewrites a file rewrites its hashes too.
+    accidents, and shows that a file extends a known head, but an attacker who rewrites a file rewrites its hashes too.
 """
 
 from collections.abc import Iterable
@@ -83,9 +83,9 @@ class _Reader:
             raise _LinkError(number, Fault.CHAIN, f"it does not hold the hash of record {number - 1}")
         else:
             self._check_place(record, number)
-        self.records.append(record)
-        self.heads.append(line_hash(line))
-        self.ends.append(self.ends[-1] + len(line))
+        self.records += [record]
+        self.heads += [line_hash(line)]
+        self.ends += [self.ends[-1] + len(line)]
 
     def _check_place(self, record: Record, number: int) -> None:
         if isinstance(record, Header):

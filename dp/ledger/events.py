@@ -1,7 +1,7 @@
 """From a record to the event that it stands for: what somebody saw, given who was honest and what was secret.
 
 Four questions are asked of every release, and differ in two things: whose noise is in the sum, and whether the sample
-was secret from whoever looks.
+was secret from the one who looks.
 
 * `promised`: noise of the fewest participants that the round could have been released with; against the header's
   adversary. This is the guarantee, and what the budget is held against.

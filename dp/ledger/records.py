@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
-"""Of the records' fields and of how figures follow from them; a file of another version is refused."""
+"""The version of the records' fields, and of how figures follow from them; a file of another version is refused."""
 
 MAX_LINE_BYTES: Final = 1 << 14
 """No record is nearly as long; a longer line is refused unread."""
@@ -58,7 +58,7 @@ NO_HEAD: Final = bytes(SHA256_BYTES)
 """What a header that continues no file holds in the place of a head."""
 
 MECHANISM_VERSION: Final = 1
-"""Of all mechanisms so far: another version would be another way of making the noise."""
+"""The version of all mechanisms so far: another version would be another way of making the noise."""
 
 EXACT_SAMPLER: Final = "exact/1"
 """The samplers of `dp.noise.samplers`: every sample is off by a total variation of 2**-100 at most."""
@@ -101,7 +101,7 @@ class Reserve:
         session: the id of the aggregation session.
         mechanism: "skellam" or "distributed-discrete-gaussian".
         mechanism_version: of it.
-        sampling: how the invited were drawn; None where they were not, as with whoever is there.
+        sampling: how the invited were drawn; None where they were not drawn, but took part as they were there.
         invited: participants asked; all may add noise.
         min_survivors: below which no participant helps to release the sum.
         threshold: participants whose help a release needs.

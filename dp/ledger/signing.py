@@ -27,7 +27,7 @@ class LedgerKey:
         seed: 32 secret bytes.
 
     Security:
-        Whoever holds the seed can write another ledger in its place; only anchors that others hold (a client's last
+        Anybody who holds the seed can write another ledger in its place; only anchors that others hold (a client's last
         head, a published one) tell the two apart.
 
     Raises:

@@ -23,7 +23,7 @@ the noise multiplier z, the update's must be
     z_update = (z**-2 - (noise over the bit's change)**-2)**(-1/2),
 
 which is more than z and needs z < 2 sigma_b (under replace-one, z < sigma_b). Multipliers are over the sensitivity
-*under the relation*, here as everywhere. Whoever counts in clip norms has twice the figures under replace-one, and
+*under the relation*, here as everywhere. A reader who counts in clip norms has twice the figures under replace-one, and
 there the formula has 2 sigma_b again: it is the same noise.
 """
 
@@ -44,20 +44,20 @@ from dp.events import (
     Skellam,
 )
 from dp.mechanisms.clipping import CLIP_RANGE
-from dp.mechanisms.square_root import root_above
+from dp.mechanisms.float_vectors import root_above
 from dp.vocabulary import Relation
 
 __all__ = ["AdaptiveClipping"]
 
 _STDDEV_RANGE: Final = (2.0**-20, 2.0**39)
-"""Of the noise in the sum of the bits: twice it is within what the samplers make."""
+"""The largest noise in the sum of the bits: twice it is within what the samplers make."""
 
 _LARGEST_COUNT: Final = 2**32
 _LARGEST_SUM: Final = 2**62
-"""Of the bits with noise: more than any contributors and any noise are together."""
+"""The largest sum of bits with noise: more than any contributors and any noise are together."""
 
 _LARGEST_STEP: Final = 700.0
-"""Of the logarithm of the clip norm: no exponential leaves the floats, and every range is crossed in one such step."""
+"""The largest step of the clip norm's logarithm: no exponential leaves the floats, and one step crosses every range."""
 
 _USUAL_SHARE: Final = 20
 """sigma_b is usually m / 20 (section 3): the median is then told from the 45 % quantile."""
@@ -104,7 +104,7 @@ class AdaptiveClipping:
 
     @classmethod
     def for_contributors(cls, clip_norm: float, contributors: int) -> Self:
-        """Returns the usual setting for about so many contributors a round: sigma_b is a twentieth of them.
+        """Returns the usual setting for about this many contributors a round: sigma_b is a twentieth of them.
 
         Args:
             clip_norm: C to start from.

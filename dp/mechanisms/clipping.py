@@ -26,8 +26,7 @@ import numpy.typing as npt
 
 from dp.checks import check_member, check_real
 from dp.errors import InvalidParameterError
-from dp.mechanisms.float_vectors import Vector, as_float64, largest_magnitude
-from dp.mechanisms.square_root import root_above
+from dp.mechanisms.float_vectors import Vector, as_float64, largest_magnitude, root_above
 from dp.vocabulary import Relation
 
 __all__ = ["CLIP_RANGE", "Clipped", "ClippedLayers", "check_clip_norm", "clip", "clip_layers"]

@@ -44,9 +44,8 @@ from dp.checks import check_count, check_member, check_real
 from dp.errors import InvalidParameterError
 from dp.events import DiscreteGaussian
 from dp.mechanisms.clipping import CLIP_RANGE, clip
-from dp.mechanisms.float_vectors import Vector, as_float64
+from dp.mechanisms.float_vectors import Vector, as_float64, root_above
 from dp.mechanisms.lattice import LARGEST_ROUNDED, add_rounded, exact_multiple, from_lattice
-from dp.mechanisms.square_root import root_above
 from dp.noise.keystream import Keystream, WordSource
 from dp.noise.samplers import LARGEST_VARIANCE, SMALLEST_VARIANCE, discrete_gaussian
 from dp.noise.table import Integers

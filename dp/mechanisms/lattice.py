@@ -20,7 +20,7 @@ LARGEST_ROUNDED: Final = 2**61
 """Magnitudes on the lattice that are rounded. Two of them and noise below 2**45 are together far from 2**63."""
 
 _RANDOM_BITS: Final = 53
-"""Of the fraction of a float64 no more bits than these can matter at 1/2 and above."""
+"""The bits of a float64's fraction that can matter: at 1/2 and above it has no more."""
 
 _CHUNK: Final = 2**13
 """Coordinates handled at a time: the scratch buffers, 8 bytes each, stay in a core's own cache."""

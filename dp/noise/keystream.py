@@ -43,7 +43,7 @@ class Keystream:
         InvalidParameterError: the seed has another length.
 
     Security:
-        The words are as good as uniform for whoever cannot break AES. One stream is for one call of a sampler: the
+        The words are as good as uniform to anybody who cannot break AES. One stream is for one call of a sampler: the
         permutation of a block cipher can be told from uniform words with an advantage of at most n**2 / 2**129 after
         n blocks of two words each, 2**-91 for a vector of 2**20 words. The seed is not kept, and nothing prints it.
     """

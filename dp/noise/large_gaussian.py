@@ -23,7 +23,7 @@ from dp.noise.weights import exp_minus
 __all__ = ["LargeGaussian", "coarse_bits"]
 
 _LARGEST_COARSE_VARIANCE: Final = 2**24
-"""Of y, whose sigma is so between 2**11 and 2**12: a sample in 5,000 to 10,000 is rejected, and the table is small."""
+"""The sigma of y is between 2**11 and 2**12: a sample in 5,000 to 10,000 is rejected, and the table is small."""
 
 _MARGIN: Final = 2.0**-32
 """By so much a uniform number's first bits have to be clear of the bound. They are at least 36, so the bits after them

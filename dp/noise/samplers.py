@@ -9,7 +9,7 @@ Guarantees:
     One sample's distribution is within a total variation of 2**-100 of the named one, for every variance allowed, if
     the keystream is uniform. The steps, each argued where it is made, add up to less than 2**-140:
 
-    * tails that a table leaves out: below 2**-199 (`sampling_weights`);
+    * tails that a table leaves out: below 2**-199 (`dp.noise.weights`);
     * the weights' rounding: below 2**-180 (`gaussian_weights`, `skellam_weights`);
     * the thresholds' rounding: below 2**-142, for fewer than 2**18 of them (`thresholds_of`);
     * comparing with them: nothing, ties are extended to all bits (`Table`);
@@ -54,7 +54,7 @@ SMALLEST_VARIANCE: Final = Fraction(1, 2**80)
 """Below it hardly a sample in 2**80 would differ from 0: that is no noise but a mistake in units."""
 
 LARGEST_VARIANCE: Final = 2**80
-"""Of the discrete Gaussian. Samples stay below 2**45, so floats hold them exactly."""
+"""The largest variance of the discrete Gaussian. Samples stay below 2**45, so floats hold them exactly."""
 
 LARGEST_TABLE_VARIANCE: Final = 10**8
 """Up to sigma = 10**4 all values are in one table; Skellam noise ends here."""
@@ -114,7 +114,7 @@ def skellam(variance: Fraction | int, size: int) -> Integers:
 
 
 def total_variation(samples: int) -> Fraction:
-    """Returns by how much the joint distribution of so many samples may be off, at most, in total variation.
+    """Returns by how much the joint distribution of some samples may be off, at most, in total variation.
 
     Args:
         samples: of all noise that a guarantee speaks of: rounds times clients times coordinates.

@@ -166,7 +166,7 @@ def _guide(leading: Words, guide_bits: int) -> Words:
 
     Args:
         leading: the thresholds' first 63 bits.
-        guide_bits: the table has 2**guide_bits buckets; a threshold is looked up by so many of its first bits.
+        guide_bits: the table has 2**guide_bits buckets; a threshold is looked up by its first guide_bits bits.
     """
     shift = _LEADING_BITS - guide_bits
     buckets = (leading >> np.uint64(shift)).astype(np.int64)

@@ -1,4 +1,14 @@
-"""Renyi divergences of each mechanism, alone and sampled, as functions of the order."""
+"""Renyi divergences of each mechanism, alone and sampled, as functions of the order: no epsilon yet.
+
+Everything here is an upper bound, rounding included. Curves are added up, and converted by `dp.accounting`.
+
+* `RenyiCurve`: the sum of the curves of many events.
+* `discrete_gaussian_rdp`: Canonne, Kamath, Steinke 2020.
+* `distributed_discrete_gaussian_rdp`: Kairouz, Liu, Steinke 2021.
+* `skellam_rdp`: Agarwal, Kairouz, Liu 2021; `numerical_skellam_rdp`: the divergence itself, evaluated and rounded up.
+* `poisson_gaussian_rdp`: Mironov, Talwar, Zhang 2019.
+* `gaussian_without_replacement_rdp`: a sample of a fixed size, under replace-one.
+"""
 
 from dp.renyi.curve import RenyiCurve, discrete_gaussian_rdp
 from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp

@@ -40,7 +40,7 @@ __all__ = ["RenyiCurve", "check_supported", "discrete_gaussian_rdp"]
 _Array: TypeAlias = npt.NDArray[np.float64]
 
 _INNER_NUMERICAL_TO: Final = 64
-"""Of a mechanism that is sampled, the numerical bound is evaluated at integers up to here: each takes milliseconds."""
+"""The numerical bound of a sampled mechanism is evaluated at integers up to here: each takes milliseconds."""
 
 _KEPT: Final = 2**15
 """Events whose formula is remembered; a bound for a sampled mechanism is a table that grows as it is used."""
@@ -79,7 +79,7 @@ _FORMULAS: Final[Mapping[type[Event], Callable[[_Array, Any], _Array]]] = {
 """For each kind of event without an own path below: orders and event to upper bounds on the divergence."""
 
 _ONE_PARTY: Final = (Gaussian, DiscreteGaussian)
-"""Mechanisms whose noise is the same whoever takes part, so that a participant can be in the sample or not."""
+"""Mechanisms whose noise does not depend on who takes part, so that a participant can be in the sample or not."""
 
 _SAMPLED: Final = (PoissonSampled, SampledWithoutReplacement)
 

@@ -21,13 +21,13 @@ __all__ = ["distributed_discrete_gaussian_rdp", "has_shares", "ratio", "shares_r
 _Array = npt.NDArray[np.float64]
 
 _MOST_SHARES: Final = 2**20
-"""Shares beyond so many are taken for further processing: the bound has been rising long before."""
+"""Shares beyond this number are taken for further processing: the bound has been rising long before."""
 
 _NO_TAU_FROM: Final = 10.0**3
 """From this variance on tau is below e^-9000, which as a float is 0."""
 
 _ROW: Final = 2**10
-"""Running sums go over rows of so many terms and then over the rows, to round 2**11 times instead of 2**20."""
+"""Running sums go over rows of this many terms and then over the rows, to round 2**11 times instead of 2**20."""
 
 
 def skellam_rdp(orders: _Array, event: Skellam) -> _Array:

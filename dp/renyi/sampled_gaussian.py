@@ -31,7 +31,7 @@ __all__ = ["largest_real_order", "poisson_gaussian_rdp"]
 _Array = npt.NDArray[np.float64]
 
 _TAIL: Final = 10.0
-"""Quadrature ends so many standard deviations outside the means: e^-50 of the mass is beyond."""
+"""Quadrature ends this many standard deviations outside the means: e^-50 of the mass is beyond."""
 
 _MOST_NODES: Final = 2**15
 """Where a pair would need more, its real orders are interpolated. At sigma = 0.3 that is from alpha = 1468 on."""

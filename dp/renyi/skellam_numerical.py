@@ -42,17 +42,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dp.checks import check_count, check_fraction, check_real
 from dp.events import Skellam
-from dp.renyi.distributed import skellam_rdp
 
 __all__ = [
     "LARGEST_ORDER_TIMES_SHIFT",
     "LARGEST_SHIFT",
     "LARGEST_VARIANCE",
-    "least_skellam_rdp",
     "numerical_skellam_rdp",
-    "skellam_divergence",
 ]
 
 _Array = npt.NDArray[np.float64]
@@ -91,24 +87,6 @@ _EXACT_PARTS: Final = 2.0**28
 """2**20 values of t, each below 32, add up to less than 2**53 of these parts: floats hold the sums exactly."""
 
 
-def skellam_divergence(order: float, variance: Fraction | int, shift: int) -> float:
-    """Returns an upper bound on the divergence d(k) of one coordinate, tight to a relative 2e-11.
-
-    Args:
-        order: alpha, above 1; the product with the shift at most 2**18. Tight from 1 + 2**-6 on.
-        variance: mu, exact, from 2**-20 to 10**4.
-        shift: k, 1 to 1024.
-
-    Raises:
-        InvalidParameterError: a number is out of range, or the variance is a float.
-    """
-    order = check_real("order", order, 1.0, open_low=True)
-    check_real("variance", check_fraction("variance", variance), _SMALLEST_VARIANCE, LARGEST_VARIANCE)
-    shift = check_count("shift", shift, 1, LARGEST_SHIFT)
-    check_real("order times shift", order * shift, high=LARGEST_ORDER_TIMES_SHIFT)
-    return float(_divergences(order, _rounded_down(variance), np.array([shift]))[0])
-
-
 def numerical_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
     """Returns this module's bound on the Renyi divergences of an event, where there is one.
 
@@ -128,30 +106,16 @@ def numerical_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
         For one order some 10 ns, times the L2 sensitivity, times 20 standard deviations of the noise: 2 ms for a
         sensitivity of 100 and a variance of 10**4. The last few hundred are kept.
     """
-    return _numerical(orders, event, np.full(len(orders), math.inf))
-
-
-def least_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
-    """Returns the smaller of the published and the numerical bound; arguments, result and cost as of the latter.
-
-    Guarantees:
-        Does not rise with the variance, but by rounding.
-    """
-    return _numerical(orders, event, skellam_rdp(orders, event))
-
-
-def _numerical(orders: _Array, event: Skellam, known: _Array) -> _Array:
-    """Returns the numerical bound where it is below a known one, else that."""
     largest = math.isqrt(event.squared_sensitivity)
     variance = _rounded_down(min(event.variance, Fraction(LARGEST_VARIANCE)))
+    bounds = np.full(len(orders), math.inf)
     if largest > LARGEST_SHIFT or variance < _SMALLEST_VARIANCE:
-        return known
-    bounds = known.copy()
+        return bounds
     for i in np.flatnonzero(orders * largest <= LARGEST_ORDER_TIMES_SHIFT):
         order, squared = float(orders[i]), event.squared_sensitivity
-        # The shift by 1 alone takes little time, and may be too much already.
-        if squared * _worst_rate(order, variance, 1) < known[i]:
-            bounds[i] = min(known[i], squared * _worst_rate(order, variance, largest))
+        # The shift by 1 alone takes little time, and may be infinite already.
+        if squared * _worst_rate(order, variance, 1) < math.inf:
+            bounds[i] = squared * _worst_rate(order, variance, largest)
     return bounds
 
 
@@ -304,7 +268,7 @@ class _Table:
     top: int
 
     def rows(self, column: int, start: _Integers, width: int) -> _Array:
-        """Returns one row of so many values for each x to start from."""
+        """Returns one row of that many values for each x to start from."""
         rows: _Array = np.lib.stride_tricks.sliding_window_view(self.columns[column], width)[start + self.top]
         return rows
 

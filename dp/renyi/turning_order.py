@@ -1,4 +1,4 @@
-"""Where the divergence of a sampled Gaussian turns steep, to thirty digits.
+"""Where the divergence of a sampled Gaussian turns steep, to more digits than a float has.
 
 At alpha = 1 + t, t = 2 sigma^2 log((1-q)/q), the last term of the binomial sum is as large as (1-q)^alpha. The ratio of
 the two has the logarithm alpha (alpha - 1 - t)/2sigma^2, which is the difference of two numbers that may be 10^5 each:

@@ -68,5 +68,5 @@ def largest_sum_variance(modulus_bits: int, dimension: int, probability: float) 
 
 
 def _deviations(dimension: int, probability: float) -> float:
-    """Returns k: a normal variable is so many standard deviations away with probability p/d."""
+    """Returns k: a normal variable is k standard deviations away with probability p/d."""
     return math.sqrt(2) * erfcinv(probability / dimension)

@@ -1,6 +1,6 @@
 """The plan of a number of private sums: what every participant has to do, and what that guarantees.
 
-A plan is integers, exact rationals and names. Its epsilon follows from them alone, by the accountant, so that whoever
+A plan is integers, exact rationals and names. Its epsilon follows from them alone, by the accountant: everybody who
 holds the plan can work it out again, and two programs agree on its bytes.
 """
 
@@ -49,7 +49,7 @@ class DistributedPlan:
         target_epsilon: what was asked for.
         delta: what was asked for; what the samplers are off by is taken from it.
         rounds: how many sums this is for.
-        sampling: how each round's clients are drawn; None where whoever is there takes part.
+        sampling: how each round's clients are drawn; None where all who are there take part.
         clients: how many are invited to a round.
         vectors_per_client: the most vectors that a client adds up: 1 for clients, else the most examples it has.
         min_survivors: with fewer vectors in a sum, no client helps to release it.
@@ -155,7 +155,7 @@ class DistributedPlan:
             survivors: how many clients' vectors and noise are in the sum; by default `min_survivors`.
 
         Raises:
-            InvalidParameterError: there cannot be so many, or only colluders are left.
+            InvalidParameterError: there cannot be that many, or only colluders are left.
         """
         inner = self._inner(survivors)
         if not self.amplified or self.sampling is None:
@@ -166,7 +166,7 @@ class DistributedPlan:
         return SampledWithoutReplacement(population, sample, inner)
 
     def epsilon(self, survivors: int | None = None) -> Bound:
-        """Returns the epsilon of all rounds together, if each had so many survivors.
+        """Returns the epsilon of all rounds together, if each had this many survivors.
 
         With more than `min_survivors` it is smaller than the promise, and a guarantee only if who drops out does not
         depend on anybody's data.
@@ -183,7 +183,7 @@ class DistributedPlan:
         return self._epsilon(self.event(survivors))
 
     def participant_epsilon(self, survivors: int | None = None) -> Bound:
-        """Returns the epsilon against the server and whoever saw a roster: sampling hides nothing from them.
+        """Returns the epsilon against the server and all who saw a roster: sampling hides nothing from them.
 
         Args:
             survivors: as of `event`.
@@ -243,7 +243,7 @@ class DistributedPlan:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Self:
-        """Returns the plan that `to_dict` made it from. Whoever did not make it should `verify` it.
+        """Returns the plan that `to_dict` wrote. A party that did not make it should `verify` it.
 
         Raises:
             InvalidParameterError: a field is missing, unknown or not as `to_dict` writes it.

@@ -41,7 +41,7 @@ _SMALLEST_VARIANCE: Final = Fraction(1, 2**40)
 """Skellam noise of less would promise nothing."""
 
 _DIGITS: Final = 40
-"""A variance is rounded up to so many bits after its first: a relative 1e-12."""
+"""A variance is rounded up to this many bits after its first: by a relative 1e-12."""
 
 _TOLERANCE: Final = 2e-7
 """Relative, of the variance: noise is at most so much above what the promise takes."""
@@ -50,7 +50,7 @@ _WORTHWHILE: Final = 1e-3
 """A lattice that is finer by no more than this is not looked for."""
 
 _MARGIN: Final = 1e-6
-"""Of what there is room for, this part is left free, so that a small change of the noise does not exceed it."""
+"""This part of the room is left free, so that a small change of the noise does not exceed it."""
 
 _STEP_BACK: Final = 0.9
 """Where even the most noise was too little, a lattice is tried that needs so much of it."""
@@ -63,7 +63,7 @@ _MOST_LATTICES: Final = 8
 
 _MOST_GUESSES: Final = 200
 _MOST_SECANTS: Final = 12
-"""Variances tried; three are usual. After so many secants the bracket is halved."""
+"""Variances tried; three are usual. After this many secants the bracket is halved."""
 
 
 class InfeasiblePlanError(InvalidParameterError):
@@ -106,8 +106,8 @@ def plan(
         epsilon: of all rounds together, above 0.
         delta: of all rounds together, the samplers' share included; above 0 and below 1.
         rounds: how many sums.
-        sampling: a secret sample of a fixed size that each round's clients are; None or "none" if they are whoever is
-            there. It amplifies only against those who do not know it: see `adversary`.
+        sampling: a secret sample of a fixed size that each round's clients are; None or "none" if all who are
+            there take part. It amplifies only against those who do not know it: see `adversary`.
         clip: L2 norm of what a client (or one example) contributes: of its clipped update times weight over weight cap,
             and of all side values with it.
         dimension: entries of that vector.
@@ -116,7 +116,7 @@ def plan(
         colluders: of the survivors, those whose noise the adversary knows.
         modulus_bits: of the secure sum, 1 to 64.
         mechanism: "skellam", or "distributed-discrete-gaussian".
-        adversary: who the promise is against: participants (the server, and whoever saw a roster) or outsiders.
+        adversary: who the promise is against: participants (the server, and all who saw a roster) or outsiders.
         relation: zero-out by default, and replace-one, the only one, where sampling amplifies.
         unit: whose privacy. For that of single examples, each example's vector is clipped and rounded on its own, and
             the client sends the sum.

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from dp.errors import (
-    BudgetExceededError,
-    DPError,
     InvalidParameterError,
-    MissingExtraError,
     UnlikeEventsError,
-    UnsupportedEventError,
 )
 from dp.events import (
     Composed,
@@ -143,23 +139,3 @@ def test_unlike_events_do_not_make_one() -> None:
     with pytest.raises(UnlikeEventsError) as caught:
         Composed(((first, 1), (Gaussian(1.0, ADD_REMOVE, CLIENT), 0)))
     assert (caught.value.aspect, caught.value.expected, caught.value.offered) == ("unit", "example", "client")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        InvalidParameterError("delta", 2.0, "below 1"),
-        UnsupportedEventError(Gaussian(1.0), "for a test"),
-        UnlikeEventsError("unit", "client", "example"),
-        BudgetExceededError(4.5, 4.25),
-        MissingExtraError("pld", "dp_accounting"),
-    ],
-)
-def test_errors_survive_pickling_and_say_what_happened(error: DPError) -> None:
-    twin = pickle.loads(pickle.dumps(error))
-    assert type(twin) is type(error)
-    assert twin.args == error.args
-    assert vars(twin) == vars(error)
-    assert str(twin) == str(error)
-    for field in vars(error).values():
-        assert str(field) in str(error)

@@ -4,6 +4,11 @@ import functools
 from fractions import Fraction
 
 import mpmath as mp
+import numpy as np
+
+from dp.checks import check_count, check_fraction, check_real
+from dp.renyi import skellam_numerical
+from dp.renyi.distributed import skellam_rdp
 
 DIGITS = 40
 
@@ -50,3 +55,21 @@ def epsilon(order, divergence, delta):
     """Canonne, Kamath, Steinke 2020, Prop. 12, at one order."""
     alpha = mp.mpf(order)
     return divergence + mp.log1p(-1 / alpha) - mp.log(number(delta) * alpha) / (alpha - 1)
+
+
+# --- What the package computes, for comparison ---
+
+
+def package_divergence(order, variance, shift):
+    """The package's upper bound on the divergence of one coordinate; tight from an order of 1 + 2**-6 on."""
+    order = check_real("order", order, 1.0, open_low=True)
+    check_real("variance", check_fraction("variance", variance), 2.0**-20, skellam_numerical.LARGEST_VARIANCE)
+    shift = check_count("shift", shift, 1, skellam_numerical.LARGEST_SHIFT)
+    check_real("order times shift", order * shift, high=skellam_numerical.LARGEST_ORDER_TIMES_SHIFT)
+    lowered = skellam_numerical._rounded_down(variance)
+    return float(skellam_numerical._divergences(order, lowered, np.array([shift]))[0])
+
+
+def least_package_rdp(orders, event):
+    """The smaller of the package's published and numerical bound."""
+    return np.minimum(skellam_rdp(orders, event), skellam_numerical.numerical_skellam_rdp(orders, event))

@@ -1,92 +1,20 @@
 """Properties of the ledger: no byte changes unnoticed, and what a ledger says does not depend on how it was opened."""
 
-import functools
-import io
-import json
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from dp.errors import BudgetExceededError, InvalidParameterError
 from dp.ledger.audit import Verdict, audit
-from dp.ledger.chain import read_chain
-from dp.ledger.errors import BadRecordError, LedgerRefusedError
-from dp.ledger.records import NO_HEAD, decode, encode
+from dp.ledger.errors import LedgerRefusedError
+from dp.ledger.records import NO_HEAD
 from dp.ledger.writer import Ledger
-from tests.kit.ledger_scene import HEADER, KEY, a_ledger, a_round
-
-
-@functools.cache
-def signed_lines() -> tuple[bytes, ...]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger"
-        a_ledger(path, rounds=2)
-        return tuple(path.read_bytes().splitlines(keepends=True))
-
-
-@settings(max_examples=1000, deadline=None)
-@given(data=st.data())
-def test_any_byte_changed_up_to_the_last_signed_head_is_found(data: st.DataObject):
-    content = b"".join(signed_lines())
-    position = data.draw(st.integers(0, len(content) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[position]))
-    changed = content[:position] + bytes([byte]) + content[position + 1 :]
-    chain = read_chain(io.BytesIO(changed))
-    if position == len(content) - 1:
-        # The line feed after the signed head itself: the head is torn off, and nothing before it has changed.
-        assert chain.torn
-        assert chain.signed == 0
-    else:
-        assert chain.fault is not None
-        # The line of the byte is named; the one before it where it is the last that can say so.
-        line = content[:position].count(b"\n") + 1
-        assert chain.fault.record in (line, line - 1)
-
-
-@settings(max_examples=500, deadline=None)
-@given(data=st.data())
-def test_any_run_of_lines_removed_before_the_signed_head_is_found(data: st.DataObject):
-    lines = signed_lines()
-    start = data.draw(st.integers(0, len(lines) - 2))
-    stop = data.draw(st.integers(start + 1, len(lines) - 1))
-    assert read_chain([*lines[:start], *lines[stop:]]).fault is not None
-    order = data.draw(st.permutations(lines))
-    assert (read_chain(order).fault is None) == (tuple(order) == lines)
-
-
-@settings(max_examples=1000, deadline=None)
-@given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_a_record_or_the_one_error(line: bytes):
-    try:
-        record, previous = decode(line, 1)
-    except BadRecordError:
-        return
-    assert encode(record, previous) == line
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
-    max_leaves=4,
-)
-
-
-@settings(max_examples=1000, deadline=None)
-@given(data=st.data())
-def test_any_value_in_a_field_is_a_record_or_the_one_error(data: st.DataObject):
-    raw = json.loads(data.draw(st.sampled_from(signed_lines())))
-    raw[data.draw(st.sampled_from(sorted(raw)))] = data.draw(JSON_VALUES)
-    line = json.dumps(raw, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-    try:
-        record, previous = decode(line, 1)
-    except BadRecordError:
-        return
-    assert encode(record, previous) == line
+from tests.kit.ledger_scene import HEADER, KEY, a_round
 
 
 class Server(RuleBasedStateMachine):

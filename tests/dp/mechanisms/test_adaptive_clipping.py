@@ -25,7 +25,7 @@ from dp.events import (
 )
 from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.mechanisms.clipping import CLIP_RANGE
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
 from dp.vocabulary import Relation, Unit
 
@@ -237,7 +237,7 @@ def test_it_finds_the_quantile_of_a_population_in_spite_of_the_noise(quantile: f
     norms = np.sort(np.exp(generator.standard_normal(10_000)))
     clipping = AdaptiveClipping.for_contributors(start, 200)
     clipping = AdaptiveClipping(start, clipping.bit_stddev, quantile)
-    noise = sampling._discrete_gaussian(clipping.bit_variance, 400, Keystream(bytes(range(32))))
+    noise = samplers._discrete_gaussian(clipping.bit_variance, 400, Keystream(bytes(range(32))))
     reached = []
     for extra in noise.tolist():
         sample = generator.choice(norms, 200)

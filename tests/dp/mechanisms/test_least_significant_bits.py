@@ -20,7 +20,7 @@ import pytest
 from scipy import stats
 
 from dp.mechanisms.gaussian import GaussianMechanism
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
 from dp.vocabulary import Relation, Unit
 
@@ -71,7 +71,7 @@ def lattice_releases(price: float, inputs: tuple[float, float]) -> tuple[Gaussia
     ours = GaussianMechanism(1.0, 1.0, SIZE, Relation.REPLACE_ONE, Unit.CLIENT, price)
     releases = []
     for place, value in enumerate(inputs):
-        noise = sampling._discrete_gaussian(ours.variance, SIZE, Keystream(bytes([place]) * 32))
+        noise = samplers._discrete_gaussian(ours.variance, SIZE, Keystream(bytes([place]) * 32))
         releases.append(ours._release(np.full(SIZE, value), noise, Keystream(bytes([place + 2]) * 32)))
     return ours, releases
 

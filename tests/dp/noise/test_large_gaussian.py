@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp
 
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
 from dp.noise.large_gaussian import LargeGaussian, coarse_bits
 from dp.noise.table import Table
-from tests.kit.sampling_oracle import AWKWARD, TINY, ChosenWords, first_word, real
+from tests.kit.noise_oracle import AWKWARD, TINY, ChosenWords, first_word, real
 
 EXAMPLES = [Fraction(10**8) + TINY, Fraction(4**14), Fraction(4**14) + TINY, 10**10 * AWKWARD, Fraction(2**80)]
 
 
 def make(variance: Fraction) -> LargeGaussian:
-    return LargeGaussian(sampling._one_sided_gaussian_table(variance / 4 ** coarse_bits(variance)), variance)
+    return LargeGaussian(samplers._one_sided_gaussian_table(variance / 4 ** coarse_bits(variance)), variance)
 
 
 @given(st.fractions(1, 2**80, max_denominator=10**6) | st.integers(0, 28).map(lambda b: Fraction(2**24 * 4**b)))
@@ -68,7 +68,7 @@ def test_what_is_accepted_without_more_words_is_accepted_whatever_they_are(
 def test_the_decision_is_exact(variance: Fraction, height: int):
     """The uniform number on both sides of the probability, apart by one part in 2**150."""
     b = coarse_bits(variance)
-    table = sampling._one_sided_gaussian_table(variance / 4**b)
+    table = samplers._one_sided_gaussian_table(variance / 4**b)
     z = 2**b - 1
     m = height * 2**b + z
     with mpmath.workprec(400):

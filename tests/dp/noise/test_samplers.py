@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from dp.errors import InvalidParameterError
-from dp.noise import keystream, large_gaussian
-from dp.noise import samplers as sampling
+from dp.noise import keystream, large_gaussian, samplers
 from dp.noise import table as sampling_table
 from dp.noise import weights as sampling_weights
 from dp.noise.keystream import Keystream
 from dp.noise.samplers import TOTAL_VARIATION_BITS, discrete_gaussian, skellam, total_variation
-from tests.kit.sampling_oracle import (
+from tests.kit.noise_oracle import (
     AWKWARD,
     CHUNK,
     TINY,
@@ -28,8 +27,8 @@ from tests.kit.sampling_oracle import (
 
 SEED = bytes(range(32))
 SAMPLERS = {
-    "gaussian": (discrete_gaussian, sampling._discrete_gaussian, gaussian_pmf),
-    "skellam": (skellam, sampling._skellam, skellam_pmf),
+    "gaussian": (discrete_gaussian, samplers._discrete_gaussian, gaussian_pmf),
+    "skellam": (skellam, samplers._skellam, skellam_pmf),
 }
 each_kind = pytest.mark.parametrize("kind", SAMPLERS)
 
@@ -143,7 +142,7 @@ def test_two_calls_differ(kind: str):
     assert not np.array_equal(draw(100, 100), draw(100, 100))
 
 
-@pytest.mark.parametrize("module", [keystream, large_gaussian, sampling, sampling_table, sampling_weights])
+@pytest.mark.parametrize("module", [keystream, large_gaussian, samplers, sampling_table, sampling_weights])
 def test_no_other_generator_is_in_reach(module):
     """Neither `random` nor any of numpy's generators is named in the code."""
     tree = ast.parse(Path(module.__file__).read_text())

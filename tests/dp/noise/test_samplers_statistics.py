@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from dp.noise import samplers as sampling
+from dp.noise import samplers
 from dp.noise.keystream import Keystream
-from tests.kit.sampling_oracle import AWKWARD, TINY
+from tests.kit.noise_oracle import AWKWARD, TINY
 
 FALSE_POSITIVE = 1e-6
 DEVIATIONS = float(stats.norm.isf(FALSE_POSITIVE / 2))
 SIZE = 1 << 21
-SAMPLERS = {"gaussian": sampling._discrete_gaussian, "skellam": sampling._skellam}
+SAMPLERS = {"gaussian": samplers._discrete_gaussian, "skellam": samplers._skellam}
 
 # Not 1/100 for the Gaussian: all its samples are 0 there, which the slow reference checks. At 1/16 0.07 % are not.
 NARROW = {kind: [Fraction(1, 4), Fraction(1), AWKWARD, Fraction(100), Fraction(10**4)] for kind in SAMPLERS}

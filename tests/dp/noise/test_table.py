@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dp.errors import InvalidParameterError
 from dp.noise.table import Table, signed, thresholds_of
 from dp.noise.weights import gaussian_weights, skellam_weights
-from tests.kit.sampling_oracle import TINY, ChosenWords, first_word, more_words
+from tests.kit.noise_oracle import TINY, ChosenWords, first_word, more_words
 
 ALL = 2**160
 

@@ -12,7 +12,7 @@ from mpmath import mp
 
 from dp.noise.table import THRESHOLD_BITS, thresholds_of
 from dp.noise.weights import exp_minus, gaussian_weights, skellam_weights
-from tests.kit.sampling_oracle import AWKWARD, TINY, gaussian_pmf, real, skellam_pmf
+from tests.kit.noise_oracle import AWKWARD, TINY, gaussian_pmf, real, skellam_pmf
 
 narrow = pytest.mark.parametrize(
     "variance", [Fraction(1, 2**80), TINY, Fraction(1, 4), Fraction(1), AWKWARD, Fraction(100)], ids=str
