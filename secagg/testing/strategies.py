@@ -64,8 +64,10 @@ def vectors(draw: st.DrawFn, params: SessionParams) -> dict[ClientId, npt.NDArra
         )
     )
     top = 2**params.modulus_bits - 1
-    entry = st.one_of(st.sampled_from((0, 1 % (top + 1), top)), st.integers(0, top))
-    entries = st.lists(entry, min_size=params.vector_length, max_size=params.vector_length)
+    # One choice between edges and anything for a whole vector: choices are what drawing takes its time for.
+    edges, anything = st.sampled_from((0, 1 % (top + 1), top)), st.integers(0, top)
+    length = params.vector_length
+    entries = st.one_of(*(st.lists(entry, min_size=length, max_size=length) for entry in (edges, anything)))
     dtype = word_dtype(params.modulus_bits)
     return {client: np.array(draw(entries), dtype=dtype) for client in ids}
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from secagg import AdversaryModel
+from secagg import SERVER, AdversaryModel
+from secagg.protocol.messages import Message
+from secagg.protocol.wire import decode
 from tests.vectors.live import IDS, MODEL, Live, make_params
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "E",
     "Live",
     "at_stage",
+    "given",
     "make_params",
     "models",
     "stages_of",
@@ -40,3 +43,8 @@ def at_stage(live: Live, stage: str) -> Live:
         live.collect()
         live.close()
     return live
+
+
+def given(live: Live, client: int = A) -> Message:
+    """Returns the server's message that lies in `outbound` for a client."""
+    return decode(live.outbound[client], SERVER, live.params, live.server.session_id)
