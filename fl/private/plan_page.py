@@ -8,8 +8,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final
 
-from dp import Adversary, Relation, Unit
-from dp.vocabulary import SKELLAM
+from dp import SKELLAM, Adversary, Relation, Unit
 from fl.private.plan import PrivatePlan
 from fl.private.side_values import WEIGHT
 from secagg import AdversaryModel

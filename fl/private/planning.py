@@ -5,9 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from dp import AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
+from dp import SKELLAM, AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
 from dp import plan as plan_noise
-from dp.vocabulary import SKELLAM
 from fl.arrays.schema import ArraySchema
 from fl.checks import check_integer, check_number
 from fl.codecs.rotation import padded

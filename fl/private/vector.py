@@ -12,10 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from dp import Unit, discrete_gaussian, skellam
+from dp import SKELLAM, Unit, discrete_gaussian, skellam
 from dp import clip as clip_to
 from dp.mechanisms import round_within
-from dp.vocabulary import SKELLAM
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, NamedArrays
 from fl.codecs.rotation import Rotation, RotationBuffers

@@ -19,13 +19,12 @@ LOWER = (
     "secagg.testing",
     "dp",
     "dp.accounting",
+    "dp.durable",
     "dp.ledger",
     "dp.mechanisms",
     "dp.noise",
     "dp.renyi",
     "dp.shares",
-    # For SKELLAM, until `dp` lists it.
-    "dp.vocabulary",
 )
 """Where a layer above may import from."""
 

@@ -19,8 +19,8 @@ from secagg import (
     StateSpentError,
     UnexpectedMessageError,
 )
-from secagg.protocol.messages import SurvivorSet
-from secagg.protocol.wire import encode, largest_message_bytes
+from secagg.protocol.messages import SurvivorSet, largest_message_bytes
+from secagg.protocol.wire import encode
 from tests.kit.sessions import (
     ACTIVE,
     CURIOUS,

@@ -5,16 +5,17 @@ import pytest
 
 from secagg.errors import SERVER, InvalidInputError, MalformedMessageError
 from secagg.primitives.prg import Suite
-from secagg.protocol.messages import Abort, AbortCode, AdvertiseKeys, Invitation, SurvivorSet
-from secagg.protocol.wire import (
+from secagg.protocol.messages import (
     HEADER_BYTES,
     INVITATION_BYTES,
-    decode,
-    decode_invitation,
-    encode,
-    immutable,
+    Abort,
+    AbortCode,
+    AdvertiseKeys,
+    Invitation,
+    SurvivorSet,
     largest_message_bytes,
 )
+from secagg.protocol.wire import decode, decode_invitation, encode, immutable
 from tests.kit.sessions import make_params
 
 SESSION = bytes(range(16))
