@@ -258,6 +258,7 @@ def test_random_bodies_behind_a_valid_header_decode_or_are_malformed(kind: int, 
     invites(message)
 
 
+@pytest.mark.slow
 @settings(FUZZ, max_examples=1000)
 @given(data=st.data())
 def test_mutations_decode_or_are_malformed(data: st.DataObject):

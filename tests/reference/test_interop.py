@@ -160,6 +160,7 @@ def sessions(draw: st.DrawFn, adversary: AdversaryModel, *, sparse: bool, strict
     return Drawn(p, terms, seed, clients, dropouts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name)
 @pytest.mark.parametrize("sparse", [False, True], ids=["complete", "sparse"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "risky"])

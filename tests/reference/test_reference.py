@@ -108,6 +108,7 @@ def test_x25519_gives_the_vectors_of_rfc_7748(scalar: str, point: str, answer: s
     assert ref.x25519(bytes.fromhex(scalar), bytes.fromhex(point)).hex() == answer
 
 
+@pytest.mark.slow
 def test_x25519_gives_the_iterated_vectors_of_rfc_7748():
     k = point = (9).to_bytes(32, "little")
     seen = {}

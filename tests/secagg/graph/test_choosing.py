@@ -245,6 +245,7 @@ def offers(error: InvalidParameterError, asked: dict[str, float]) -> list[dict[s
     return changes
 
 
+@pytest.mark.slow
 @given(
     clients=st.one_of(st.integers(3, 40), st.integers(3, 2000), st.just(2**20)),
     corrupt=st.floats(0, 1, exclude_max=True).map(lambda part: round(part, 4) % 1),
