@@ -134,6 +134,7 @@ def test_a_sample_of_several_gaussians_is_a_sample_of_one() -> None:
     assert spent(several, 100).epsilon(1e-5).value == pytest.approx(spent(sampled(0.01, 1.0), 100).epsilon(1e-5).value)
 
 
+@pytest.mark.slow
 def test_thousands_of_different_rounds_are_the_sum_of_each() -> None:
     rng = np.random.default_rng(3)
     for low, high in ((1e-3, 0.05), (1e-6, 1e-5)):
@@ -392,6 +393,7 @@ def test_accountants_survive_pickling_and_show_what_they_hold() -> None:
         accountant.events[SKELLAM] = 1  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_more_honest_noise_never_costs() -> None:
     for make in (
         lambda n: Skellam(n * Fraction(40), 400, 400),

@@ -199,6 +199,7 @@ def test_a_claim_may_be_more_than_it_has_to_be_and_not_less():
     assert not covers(Fraction(10**30), math.inf)
 
 
+@pytest.mark.slow
 def test_many_different_rounds_get_a_bound_a_little_above_the_accountants():
     table = EpsilonTable(replace(HEADER, colluders=0))
     rounds = [

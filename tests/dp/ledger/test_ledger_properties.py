@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -29,6 +30,7 @@ def signed_lines() -> tuple[bytes, ...]:
         return tuple(path.read_bytes().splitlines(keepends=True))
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(data=st.data())
 def test_any_byte_changed_up_to_the_last_signed_head_is_found(data: st.DataObject):
@@ -48,6 +50,7 @@ def test_any_byte_changed_up_to_the_last_signed_head_is_found(data: st.DataObjec
         assert chain.fault.record in (line, line - 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(data=st.data())
 def test_any_run_of_lines_removed_before_the_signed_head_is_found(data: st.DataObject):
@@ -59,6 +62,7 @@ def test_any_run_of_lines_removed_before_the_signed_head_is_found(data: st.DataO
     assert (read_chain(order).fault is None) == (tuple(order) == lines)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_record_or_the_one_error(line: bytes):
@@ -76,6 +80,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(data=st.data())
 def test_any_value_in_a_field_is_a_record_or_the_one_error(data: st.DataObject):
@@ -168,5 +173,6 @@ class Server(RuleBasedStateMachine):
         assert len(self.ledger.lines_since(NO_HEAD)) == report.files[-1].records
 
 
+@pytest.mark.slow
 def test_whatever_a_server_does_its_ledger_is_sound_and_within_the_budget():
     run_state_machine_as_test(Server, settings=settings(max_examples=20, stateful_step_count=15, deadline=None))

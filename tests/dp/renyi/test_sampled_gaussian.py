@@ -79,6 +79,7 @@ def test_order_1_is_the_kullback_leibler_divergence(q: float, sigma: float) -> N
     assert abs(relative(poisson(q, sigma, 1.0), oracle.kullback_leibler(q, sigma))) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("formula", [poisson_gaussian_rdp, gaussian_without_replacement_rdp])
 def test_many_pairs_at_once_are_each_what_they_are_alone(formula) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(5)
@@ -111,6 +112,7 @@ def test_absurd_noise_gives_no_nan_and_no_false_comfort(formula) -> None:  # typ
         assert 0 <= formula(1e-300, 1.0, order) < 1e-100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "sigma"), [(0.05, 0.5), (1e-4, 1.0), (0.6, 1.0), (0.05, 4.0)])
 def test_sampling_without_replacement_is_the_integral_over_the_hockey_stick_profiles(part: float, sigma: float) -> None:
     for order in (1.2, 7.5):

@@ -140,6 +140,7 @@ def test_the_dropout_figures():
     assert for_70.epsilon(100).value == pytest.approx(4.07, abs=0.01)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from([SKELLAM, GAUSSIAN]),
@@ -172,6 +173,7 @@ def test_epsilon_never_rises_with_the_survivors(mechanism, epsilon, rounds, dime
     assert values[least - found.colluders - 1] == float(found.promised_epsilon)
 
 
+@pytest.mark.slow
 def test_epsilon_never_rises_where_the_numerical_bound_ends():
     # The central variance passes 10**4 on the way.
     found = planned(epsilon=3.0, rounds=1, clients=400, min_survivors=40, dimension=500, modulus_bits=13)
@@ -201,6 +203,7 @@ def test_the_modulus_holds_where_a_finer_lattice_needs_relatively_more_noise(bit
     assert planned(epsilon=20.0, rounds=10, modulus_bits=bits).wrap_probability <= Fraction(1e-6)
 
 
+@pytest.mark.slow
 def test_more_bits_buy_less_noise_until_there_is_nothing_to_gain():
     plans = [planned(modulus_bits=bits) for bits in range(13, 26)]
     noise = [float(found.local_variance) / found.scaled_clip**2 for found in plans]
@@ -209,6 +212,7 @@ def test_more_bits_buy_less_noise_until_there_is_nothing_to_gain():
     assert noise[-2] == pytest.approx(noise[-1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_discrete_gaussian_shares_are_at_least_a_half_wide():
     single = {"clients": 1, "min_survivors": 1, "dimension": 1, "rounds": 1, "epsilon": 40.0, "delta": 1e-2}
     coarse = planned(mechanism=GAUSSIAN, modulus_bits=4, max_inflation=3.0, **single)
@@ -561,6 +565,7 @@ def test_a_bit_that_adapts_the_clip_norm_is_paid_for_by_more_noise_on_the_update
     assert z_update > z
 
 
+@pytest.mark.slow
 def test_bits_are_an_event_of_their_own_that_counts():
     found = planned(clip_bit_noise=10.0)
     update, bit = (event for event, _ in found.event().events)

@@ -130,6 +130,7 @@ def test_examples_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert np.linalg.norm(came.released.update - true) < 100 * 4 / plan.scale(1.0) + 1e-4
 
 
+@pytest.mark.slow
 def test_a_sparse_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     without_noise(monkeypatch)
     certificate = choose(64, 6 / 64, 0.2, CURIOUS)

@@ -103,6 +103,7 @@ def test_everything_is_there_for_programs(path: Path):
     assert any("--expect-key" in note for note in figures["notes"])
 
 
+@pytest.mark.slow
 def test_a_long_ledger_is_shown_from_both_ends(tmp_path: Path):
     a_ledger(tmp_path / "ledger", rounds=60)
     output = run(tmp_path / "ledger", "--rows", 5)[1]
@@ -224,6 +225,7 @@ def test_a_continued_ledger_needs_all_its_files(tmp_path: Path):
     assert [line.split()[0] for line in output.splitlines() if " of 100" in line] == ["2", "2:2"]
 
 
+@pytest.mark.slow
 def test_the_plot_shows_what_was_spent_against_the_budget(tmp_path: Path):
     path, plot = tmp_path / "ledger", tmp_path / "plot.svg"
     with Ledger.create(path, replace(HEADER, scope="<ward> & co", budget=Fraction(10**3))) as ledger:

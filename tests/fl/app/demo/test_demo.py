@@ -36,6 +36,7 @@ def run(*options: object) -> tuple[int, str]:
     return outcome.exit_code, outcome.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", ["active", "curious"])
 @pytest.mark.parametrize("modulus_bits", ["12", "32", "64"])
 def test_the_demo_succeeds_and_writes_its_figures(tmp_path: Path, adversary: str, modulus_bits: str) -> None:
@@ -54,6 +55,7 @@ def test_the_demo_succeeds_and_writes_its_figures(tmp_path: Path, adversary: str
     assert [bool(one["private"]["accuracy"]) for one in figures["rounds"]] == [True] * 3
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_training_whatever_the_protocol_draws_and_whether_or_not_there_is_a_private_run() -> None:
     settings = DemoSettings(clients=8, rounds=2, dropout=0.1, seed=5)
     with ThreadPoolExecutor(1) as pool:
@@ -64,6 +66,7 @@ def test_one_seed_gives_one_training_whatever_the_protocol_draws_and_whether_or_
             assert [getattr(r, name) for r in one.rounds] == [getattr(r, name) for r in repeated.rounds]
 
 
+@pytest.mark.slow
 def test_secure_training_is_as_good_as_plain_training() -> None:
     report = run_demo(DemoSettings(clients=10, rounds=12, alpha=5, dropout=0.05, epsilon=0))
     last = report.rounds[-1]
@@ -72,6 +75,7 @@ def test_secure_training_is_as_good_as_plain_training() -> None:
     assert abs(last.accuracy_secure - last.accuracy_plain) < 0.04
 
 
+@pytest.mark.slow
 def test_private_training_learns() -> None:
     report = run_demo(DemoSettings(clients=10, rounds=8, alpha=5, dropout=0, epsilon=40, clip=1))
     last = report.private_rounds[-1]
@@ -80,6 +84,7 @@ def test_private_training_learns() -> None:
     assert last.accuracy_trusted > 0.8
 
 
+@pytest.mark.slow
 def test_the_noise_is_what_the_plan_says() -> None:
     report = run_demo(DemoSettings(clients=5, rounds=3, dropout=0))
     assert report.private is not None
@@ -117,6 +122,7 @@ def test_so_many_may_vanish_that_a_round_is_seldom_lost(
     assert tolerated_dropouts(settings) == min(likely, clients - default_threshold(clients) - 1)
 
 
+@pytest.mark.slow
 def test_a_sum_that_is_not_exact_is_reported_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def off_by_one(*arguments: object, **keywords: object) -> object:
         outcome = simulate(*arguments, **keywords)  # type: ignore[arg-type]
@@ -129,6 +135,7 @@ def test_a_sum_that_is_not_exact_is_reported_and_exits_with_1(monkeypatch: pytes
     assert "NOT EXACT" in output
 
 
+@pytest.mark.slow
 def test_a_ledger_that_an_audit_finds_fault_with_is_reported_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(*arguments: object, **keywords: object) -> object:
         report = audit(*arguments, **keywords)  # type: ignore[arg-type]
@@ -140,6 +147,7 @@ def test_a_ledger_that_an_audit_finds_fault_with_is_reported_and_exits_with_1(mo
     assert "the audit of the ledger says: broken" in output
 
 
+@pytest.mark.slow
 def test_rounds_without_enough_clients_are_counted_and_none_released_exits_with_1(tmp_path: Path) -> None:
     code, output = run(*SMALL, "--dropout", "0.95", "--report", tmp_path / "report.html")
     assert code == 1
@@ -150,6 +158,7 @@ def test_rounds_without_enough_clients_are_counted_and_none_released_exits_with_
     assert (tmp_path / "report.html").read_text().count("<svg") == 6
 
 
+@pytest.mark.slow
 def test_a_private_round_that_is_lost_after_its_reserve_counts_and_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -179,6 +188,7 @@ def test_a_private_round_that_is_lost_after_its_reserve_counts_and_is_no_failure
     ]
 
 
+@pytest.mark.slow
 def test_the_kept_ledger_passes_the_audit_that_the_demo_names(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     code, output = run(*SMALL, "--ledger", folder, "--json", tmp_path / "figures.json")

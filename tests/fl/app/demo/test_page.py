@@ -61,6 +61,7 @@ def points(svg: str) -> list[list[tuple[float, float]]]:
     return [[tuple(map(float, pair.split(","))) for pair in line.split()] for line in drawn]  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_else(page: str, tree: ET.Element) -> None:
     assert len(page.encode()) < 2_000_000
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:|data:", page)
@@ -80,6 +81,7 @@ def test_it_says_how_wide_a_phone_is_and_in_which_language_it_is(tree: ET.Elemen
     assert next(tree.iter("title")).text
 
 
+@pytest.mark.slow
 def test_every_picture_has_a_title_a_description_and_a_view_box(tree: ET.Element) -> None:
     pictures = list(tree.iter("svg"))
     assert len(pictures) == 6
@@ -190,6 +192,7 @@ def test_epsilon_rises_to_the_budget_and_not_above(report: DemoReport) -> None:
     assert f"of a budget of {report.settings.epsilon:g}." in svg
 
 
+@pytest.mark.slow
 def test_a_round_that_spent_nothing_leaves_epsilon_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = dict.fromkeys(Stage, frozenset[int]())
     drawn = [nobody, {**nobody, "advertise_keys": frozenset({1, 2, 3})}, nobody]

@@ -120,6 +120,7 @@ def test_a_ledger_is_signed_after_every_round(place: Path):
         assert (file.signed, file.records, file.closed) == (1 + 3 * rounds, 1 + 3 * rounds, False)
 
 
+@pytest.mark.slow
 def test_everything_at_once_with_noise(place: Path):
     change_study(
         place,
@@ -388,6 +389,7 @@ ANOTHER_PLAN = [
 ]
 
 
+@pytest.mark.slow
 def test_another_plan_is_refused_and_the_figure_is_named(place: Path):
     text = PRIVATE.replace("rounds = 3", "rounds = 1")
     run(write(place, text))
