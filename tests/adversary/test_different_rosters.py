@@ -79,7 +79,7 @@ def test_nor_one_whose_roster_differs_in_a_stranger_only():
 @sparse_only
 def test_nor_one_whose_neighbours_the_other_roster_changes():
     scene = shown_another_roster(ACTIVE, same_neighbours=False)
-    strays = scene.clients[VICTIM]._state._peek().membership.cohort()
+    strays = scene.clients[VICTIM]._state._peek().membership.place().cohort
     found = [strays.client(place) for place in strays.graph.neighbours(strays.roster.index[VICTIM]).tolist()]
     assert found != scene.neighbours(VICTIM)
     replies = scene.answers()

@@ -470,7 +470,7 @@ def test_what_is_longer_than_the_limit_is_not_parsed_at_all(kind: int):
     record = recording(AdversaryModel.ACTIVE, Suite.CHACHA20)
     genuine = next(data for data in record.sent if data[6] == kind)
     decode(genuine, 5, record.params, record.session_id)
-    with mock.patch.dict("secagg.protocol.messages._DECODERS", clear=True):  # whoever parses fails with a KeyError
+    with mock.patch.dict("secagg.protocol.wire._DECODERS", clear=True):  # whoever parses fails with a KeyError
         for padding in (10_000, 20_000_000):
             with pytest.raises(MalformedMessageError, match="at most"):
                 decode(genuine + bytes(padding), 5, record.params, record.session_id)
@@ -480,7 +480,7 @@ def test_what_is_longer_than_the_limit_is_not_parsed_at_all(kind: int):
 
 def test_an_invitation_has_a_limit_of_its_own():
     invitation = recording(AdversaryModel.ACTIVE, Suite.CHACHA20).live.server.invitation
-    with mock.patch.dict("secagg.protocol.messages._DECODERS", clear=True):
+    with mock.patch.dict("secagg.protocol.wire._DECODERS", clear=True):
         for padding in (2000, 20_000_000):
             with pytest.raises(MalformedMessageError, match="at most"):
                 decode_invitation(invitation + bytes(padding))

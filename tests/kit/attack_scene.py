@@ -366,7 +366,7 @@ class Scene:
         for session in self.clients.values() if client is None else [self.clients[client]]:
             membership = getattr(session._state._peek(), "membership", None) if session._state else None
             if membership is not None:
-                return membership.cohort()
+                return membership.place().cohort
         raise AssertionError("nobody has checked a roster yet")
 
     # Judging
