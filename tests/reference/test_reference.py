@@ -441,6 +441,7 @@ def test_a_dropout_at_each_stage(model: int, suite: int, n: int, stage: str | No
     check(make_params(n, suite, model, WIDTHS[n % 5]), {stage: {gone}} if stage else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("k", [12, 10])
 def test_a_dropout_at_every_stage_of_one_session(model: int, k: int):
