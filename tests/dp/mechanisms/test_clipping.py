@@ -105,6 +105,7 @@ def test_the_usual_formula_breaks_the_promise_that_ours_keeps():
     assert broken > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8191, 8192, 8193, 20_003])
 def test_long_vectors_keep_the_promise(size: int):
     vector = np.random.default_rng(size).standard_normal(size)

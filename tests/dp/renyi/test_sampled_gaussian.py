@@ -24,6 +24,7 @@ def relative(value: float, exact: mp.mpf) -> float:
     return float((mp.mpf(value) - exact) / exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("q", "sigma", "order"), [(1e-8, 0.3, 1.5), (0.5, 1.0, 7.25), (1e-3, 5.0, 63.5)])
 def test_the_oracle_agrees_with_an_adaptive_quadrature(q: float, sigma: float, order: float) -> None:
     assert (
@@ -36,6 +37,7 @@ def test_the_oracle_agrees_with_an_adaptive_quadrature(q: float, sigma: float, o
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.3, 0.45, 1.0, 2.0, 7.0, 50.0])
 @pytest.mark.parametrize("q", [1e-8, 1e-4, 0.03, 0.5])
 def test_real_orders_are_exact(q: float, sigma: float) -> None:
@@ -43,6 +45,7 @@ def test_real_orders_are_exact(q: float, sigma: float) -> None:
         assert abs(relative(poisson(q, sigma, order), oracle.poisson_gaussian(q, sigma, order))) < 1e-12, order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.0, 7.0, 50.0])
 @pytest.mark.parametrize("q", [1e-8, 1e-4, 0.03, 0.5])
 def test_integer_orders_are_exact(q: float, sigma: float) -> None:
@@ -136,6 +139,7 @@ def normal_mixture_divergence(weights, first, second, sigma, order) -> mp.mpf:  
     return float((np.logaddexp.reduce(logs) + norm) / (order - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("g", [0.01, 0.3])
 def test_no_choice_of_neighbours_beats_the_bound_without_replacement(g: float, sigma: float) -> None:

@@ -72,6 +72,7 @@ def promise_by_other_means(plan):
     return oracle.epsilon(order, plan.rounds * published, Fraction(str(mp.nstr(delta, 30))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -197,6 +198,7 @@ def test_the_limits_are_kept(mechanism):
     assert found.local_variance > 0.999 * 10**8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [11, 12, 13, 14, 16])
 def test_the_modulus_holds_where_a_finer_lattice_needs_relatively_more_noise(bits):
     # From numerical divergences at real orders to the published bound at integer ones.
@@ -222,6 +224,7 @@ def test_discrete_gaussian_shares_are_at_least_a_half_wide():
     assert planned(mechanism=SKELLAM, modulus_bits=4, max_inflation=3.0, **single).local_variance < Fraction(1, 4)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     "changes",

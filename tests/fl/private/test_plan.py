@@ -54,6 +54,7 @@ every_plan = pytest.mark.parametrize("changes", PLANS.values(), ids=PLANS)
 
 
 # ------------------------------------------------------------------------------------------------------ As bytes
+@pytest.mark.slow
 @every_plan
 def test_a_plan_comes_back_as_it_was(changes: dict[str, Any]):
     plan = planned(**changes)
@@ -64,6 +65,7 @@ def test_a_plan_comes_back_as_it_was(changes: dict[str, Any]):
     assert again.digest == plan.digest
 
 
+@pytest.mark.slow
 @every_plan
 def test_the_text_is_canonical_and_the_digest_is_its_hash(changes: dict[str, Any]):
     plan = planned(**changes)
@@ -190,6 +192,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], type[LocalError], st
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "failure", "what"), BROKEN.values(), ids=BROKEN)
 def test_a_field_that_was_tampered_with_is_refused(
     change: Callable[[dict[str, Any]], object], failure: type[LocalError], what: str

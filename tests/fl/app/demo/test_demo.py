@@ -204,6 +204,7 @@ def test_the_kept_ledger_passes_the_audit_that_the_demo_names(tmp_path: Path) ->
     assert len(list((folder / "clients").glob("???"))) == 9
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / LEDGER).write_text("mine")
     code, output = run(*SMALL, "--ledger", tmp_path)
