@@ -5,10 +5,13 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
+@pytest.mark.slow
 def test_every_program_prints_what_the_readme_says(tmp_path: Path) -> None:
     text = README.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))

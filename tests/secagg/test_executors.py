@@ -49,6 +49,7 @@ class ShorteningExecutor(ThreadPoolExecutor):
         return super().submit(lambda: function(*arguments, **named)[:-1])
 
 
+@pytest.mark.slow
 def test_a_server_whose_workers_return_nonsense_can_close_again():
     live = Live(make_params(AdversaryModel.HONEST_BUT_CURIOUS))
     while live.server.stage != "unmask":

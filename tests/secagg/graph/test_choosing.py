@@ -293,6 +293,7 @@ def test_an_infeasible_setting_says_what_would_be_feasible() -> None:
         choose(10, 0.99, 0.99, ACTIVE, absent=0.99)
 
 
+@pytest.mark.slow
 @each_model
 def test_nothing_sparse_holds_where_the_complete_graph_does_not(adversary: AdversaryModel) -> None:
     """Which is why an infeasible setting is found out without a search."""
