@@ -24,7 +24,7 @@ from secagg import (
 )
 from secagg.protocol.messages import Message
 from secagg.protocol.wire import HEADER_BYTES, decode, decode_invitation
-from tests.vectors.live import IDS, Live, make_params
+from tests.kit.sessions import IDS, Live, make_params, stages_of
 
 KINDS = range(1, 12)
 CLIENT = IDS[0]
@@ -53,6 +53,7 @@ class Recording:
             while self.live.result is None:
                 self.record()
         self.live.check(self.live.result)
+        assert tuple(self.stages) == stages_of(adversary)
         self.params, self.session_id = self.live.params, self.live.rand("session", 16)
         self.sent = [message for sent in (*self.down.values(), *self.up.values()) for message in sent.values()]
         self.sent.append(self.live.server.abort_message())
@@ -84,7 +85,7 @@ def recording(adversary: AdversaryModel, suite: Suite, graph: str = "complete") 
 
 Kind = tuple[AdversaryModel, Suite, str]
 RECORDINGS: list[Kind] = list(itertools.product(AdversaryModel, Suite, GRAPHS))
-POINTS = [(kind, stage) for kind in RECORDINGS for stage in recording(*kind).stages]
+POINTS = [(kind, stage) for kind in RECORDINGS for stage in stages_of(kind[0])]
 
 
 # -------------------------------------------------------------------------------------------------- What is fed
