@@ -29,7 +29,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if "CI" in o
 # Last, so that a test which was chosen by its name or mark is not thinned out before.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """At a smaller profile, makes properties smaller that name their own number, and drops cases."""
+    """Puts slow tests first; at a smaller profile, drops cases, and examples of properties that name a number."""
+    # First, so that no process waits in the end for another one's longest test.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if settings.default.max_examples >= EXAMPLES:
         return
     kept, dropped = _thinned(items)
