@@ -27,6 +27,7 @@ def every_message(model: AdversaryModel) -> dict[str, bytes]:
             return {type(scene.read(data)).__name__: data for data in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "stage"), [pair for pair in EXCHANGES if pair[1] in EXPECTED])
 def test_a_client_refuses_every_other_message_for_good(model: AdversaryModel, stage: str):
     expected = EXPECTED[stage] if model is ACTIVE or stage != "unmask" else "SurvivorSet"

@@ -68,6 +68,7 @@ def test_another_plan_is_refused(tmp_path: Path, adversary: AdversaryModel):
     goes_on(scene)
 
 
+@pytest.mark.slow
 def test_a_server_that_claims_this_plan_and_runs_another_session_is_refused(tmp_path: Path):
     # Noise for fewer survivors, a smaller modulus, a shorter vector: whatever the other plan has.
     scene = begun(tmp_path / "ours", ACTIVE, clients=8, max_dropouts=1)

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dp_accounting import dp_event
-from dp_accounting.rdp import RdpAccountant
 
 from dp.errors import InvalidParameterError
 from dp.ledger.records import NO_HEAD, Reserve
@@ -160,6 +158,10 @@ def gaussian_epsilon(plan: PrivatePlan, count: int) -> float:
     The noise is for the Gaussian mechanism what it is for Skellam's, up to a part in the variance.
     """
     variance = float((count - plan.noise.colluders) * plan.noise.local_variance)
+    # Imported late: it takes a second, and no other test here needs it.
+    from dp_accounting import dp_event
+    from dp_accounting.rdp import RdpAccountant
+
     event = dp_event.GaussianDpEvent(math.sqrt(variance / plan.noise.squared_norm_bound))
     accountant = RdpAccountant(orders=list(np.geomspace(1.01, 200, 2000)))
     return float(

@@ -66,6 +66,7 @@ def test_copies_of_a_client_that_masks_the_same_vector_send_the_same_bytes(model
     assert sent == {scene.deliver(VICTIM)}
 
 
+@pytest.mark.slow
 def test_a_client_restored_from_before_its_signature_is_one_corrupt_client_and_no_more():
     scene = Scene(ACTIVE).until("consistency")
     snapshot = scene.clients[VICTIM].to_bytes()

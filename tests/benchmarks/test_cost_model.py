@@ -92,6 +92,7 @@ def test_one_server_less_takes_less_time():
     assert predict(SMALL, COSTS, servers=1).wall_s < predict(SMALL, COSTS, servers=2).wall_s
 
 
+@pytest.mark.slow
 def test_calibration_finds_a_plausible_cost_for_everything():
     costs = calibrate()
     for field in fields(UnitCosts):

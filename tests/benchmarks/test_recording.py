@@ -12,6 +12,7 @@ CLIENTS = 60
 LENGTH = 250_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropped", [0, 15])
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name.lower())
 def test_the_server_needs_three_vectors_and_200_bytes_for_each_pair(

@@ -49,6 +49,7 @@ def exact_rdp(q: float, sigma: float, alpha: float) -> float:
         return float(mp.log(mp.quad(term, places)) / (a - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sigma", "alpha"),
     [(0.02, 1.5), (0.03, 1.9), (0.035, 1.99), (0.04, 1.99), (0.045, 1.99), (0.05, 1.2), (0.012, 1.0001), (0.1, 1.7)],

@@ -27,6 +27,7 @@ def example() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_example_prints_what_each_server_learns(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "examples" / "two_levels.py"],

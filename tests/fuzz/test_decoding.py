@@ -24,7 +24,7 @@ from secagg import (
 )
 from secagg.protocol.messages import HEADER_BYTES, Message
 from secagg.protocol.wire import decode, decode_invitation
-from tests.vectors.live import IDS, Live, make_params
+from tests.kit.sessions import IDS, Live, make_params, stages_of
 
 KINDS = range(1, 12)
 CLIENT = IDS[0]
@@ -53,6 +53,7 @@ class Recording:
             while self.live.result is None:
                 self.record()
         self.live.check(self.live.result)
+        assert tuple(self.stages) == stages_of(adversary)
         self.params, self.session_id = self.live.params, self.live.rand("session", 16)
         self.sent = [message for sent in (*self.down.values(), *self.up.values()) for message in sent.values()]
         self.sent.append(self.live.server.abort_message())
@@ -84,7 +85,7 @@ def recording(adversary: AdversaryModel, suite: Suite, graph: str = "complete") 
 
 Kind = tuple[AdversaryModel, Suite, str]
 RECORDINGS: list[Kind] = list(itertools.product(AdversaryModel, Suite, GRAPHS))
-POINTS = [(kind, stage) for kind in RECORDINGS for stage in recording(*kind).stages]
+POINTS = [(kind, stage) for kind in RECORDINGS for stage in stages_of(kind[0])]
 
 
 # -------------------------------------------------------------------------------------------------- What is fed
@@ -258,6 +259,7 @@ def test_random_bodies_behind_a_valid_header_decode_or_are_malformed(kind: int, 
     invites(message)
 
 
+@pytest.mark.slow
 @settings(FUZZ, max_examples=1000)
 @given(data=st.data())
 def test_mutations_decode_or_are_malformed(data: st.DataObject):

@@ -160,6 +160,7 @@ def sessions(draw: st.DrawFn, adversary: AdversaryModel, *, sparse: bool, strict
     return Drawn(p, terms, seed, clients, dropouts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name)
 @pytest.mark.parametrize("sparse", [False, True], ids=["complete", "sparse"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "risky"])
@@ -269,6 +270,7 @@ def test_every_kind_of_session_agrees(
     assert compare(session_of(p, f"{suite} {adversary} {stage} {damaged}".encode(), dropouts), damaged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name)
 @pytest.mark.parametrize("neighbours", [12, 10], ids=["complete", "sparse"])
 def test_a_dropout_at_every_stage_of_one_session(adversary: AdversaryModel, neighbours: int):
@@ -331,6 +333,7 @@ def test_who_is_left_with_too_few_neighbours_is_dropped_by_both():
     raise AssertionError("of six rings one at least lets three leave and takes one more with them")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name)
 @pytest.mark.parametrize("stage", ["share_keys", "masked_input", "unmask"])
 def test_a_neighbourhood_that_loses_one_too_many_is_refused_by_both(adversary: AdversaryModel, stage: str):
@@ -341,6 +344,7 @@ def test_a_neighbourhood_that_loses_one_too_many_is_refused_by_both(adversary: A
     assert not compare(whole._replace(dropouts={stage: frozenset(near[:3])}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("corrupt", "signed", "good"), [(0, 6, False), (0, 7, True), (1, 7, False), (1, 8, True), (1, 13, True)]
 )

@@ -108,6 +108,7 @@ def test_x25519_gives_the_vectors_of_rfc_7748(scalar: str, point: str, answer: s
     assert ref.x25519(bytes.fromhex(scalar), bytes.fromhex(point)).hex() == answer
 
 
+@pytest.mark.slow
 def test_x25519_gives_the_iterated_vectors_of_rfc_7748():
     k = point = (9).to_bytes(32, "little")
     seen = {}
@@ -440,6 +441,7 @@ def test_a_dropout_at_each_stage(model: int, suite: int, n: int, stage: str | No
     check(make_params(n, suite, model, WIDTHS[n % 5]), {stage: {gone}} if stage else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("k", [12, 10])
 def test_a_dropout_at_every_stage_of_one_session(model: int, k: int):

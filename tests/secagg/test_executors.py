@@ -49,6 +49,7 @@ class ShorteningExecutor(ThreadPoolExecutor):
         return super().submit(lambda: function(*arguments, **named)[:-1])
 
 
+@pytest.mark.slow
 def test_a_server_whose_workers_return_nonsense_can_close_again():
     live = Live(make_params(AdversaryModel.HONEST_BUT_CURIOUS))
     while live.server.stage != "unmask":
@@ -64,6 +65,7 @@ def test_a_server_whose_workers_return_nonsense_can_close_again():
     live.check(live.result)
 
 
+@pytest.mark.slow
 def test_a_client_whose_workers_return_nonsense_drops_out():
     live = Live(make_params(AdversaryModel.HONEST_BUT_CURIOUS))
     while live.server.stage != "masked_input":

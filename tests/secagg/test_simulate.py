@@ -109,6 +109,7 @@ def test_traffic_is_what_went_over_the_wire(adversary: AdversaryModel, monkeypat
     assert up[2] < min(up[client] for client in (0, 1, 3, 4, 5))
 
 
+@pytest.mark.slow
 @models
 @pytest.mark.parametrize(
     ("length", "bits", "n"), [(0, 1, 4), (1, 1, 5), (1000, 13, 4), (5000, 32, 8), (100, 64, 30), (7, 3, 60)]

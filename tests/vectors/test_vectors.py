@@ -29,6 +29,7 @@ def test_the_vector_is_reproduced(vector: Json, implementation: ModuleType):
         assert operation(vector["inputs"]) == vector["outputs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_file_is_what_make_writes(algorithm: str):
     written = (HERE / f"{algorithm}.json").read_text()
@@ -56,6 +57,7 @@ def test_the_file_keeps_to_its_schema(algorithm: str):
 LIES = [vector for vector in FILES["session"]["vectors"] if "LyingServer" in vector["flags"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", [by_package, by_reference], ids=["package", "reference"])
 def test_what_is_refused_of_a_lying_server_is_its_lie(implementation: ModuleType):
     """Without the one message that is replaced, the same session gives a sum."""

@@ -4,6 +4,7 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,7 @@ def composed(events: list[tuple[Event, int]]) -> RdpAccountant:
     return accountant
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(compositions, deltas, deltas)
 def test_epsilon_is_a_number_that_falls_as_delta_grows_and_delta_is_its_inverse(
@@ -90,6 +92,7 @@ def test_epsilon_is_a_number_that_falls_as_delta_grows_and_delta_is_its_inverse(
         assert back.value <= delta * (1 + 1e-5 + 4e-12 * (order - 1) * bound.value)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(compositions, deltas)
 def test_one_more_release_never_costs_less_and_how_they_are_grouped_does_not_matter(
@@ -104,6 +107,7 @@ def test_one_more_release_never_costs_less_and_how_they_are_grouped_does_not_mat
     assert math.isclose(halves.epsilon(delta).value, whole, rel_tol=1e-9, abs_tol=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(parts, noises, counts, deltas, st.floats(1.0, 3.0), st.floats(0.1, 1.0))
 def test_more_noise_and_smaller_samples_never_cost_more(
@@ -125,6 +129,7 @@ def has_a_rising_bound(event: Event) -> bool:
     return not sampled or isinstance(event.event, Gaussian)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(compositions, st.lists(st.floats(1.0, 300.0), min_size=2, max_size=8))
 def test_curves_are_never_negative_and_rise_with_the_order(
@@ -137,6 +142,7 @@ def test_curves_are_never_negative_and_rise_with_the_order(
         assert all(a <= b * (1 + 1e-11) for a, b in pairwise(values))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(compositions, st.floats(0.01, 20.0), deltas)
 def test_what_remains_fits_and_one_more_does_not(events: list[tuple[Event, int]], budget: float, delta: float) -> None:

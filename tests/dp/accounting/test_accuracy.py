@@ -68,6 +68,7 @@ def test_real_orders_are_exact_beside_1_beside_integers_and_up_to_64(q: float, s
         assert abs(off(q, sigma, order)) <= ALLOWED, order
 
 
+@pytest.mark.slow
 def test_real_orders_are_exact_wherever_they_are() -> None:
     rng = np.random.default_rng(11)
     for _ in range(40):
@@ -110,6 +111,7 @@ def test_where_the_divergence_turns_steep_integers_are_exact(q: float, sigma: fl
     assert abs(off(q, sigma, order)) <= ALLOWED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high", "seed"), [(3, 64, 13), (100, 10**4, 14)])
 def test_where_the_divergence_turns_steep_random_orders_are_exact(low: float, high: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -119,6 +121,7 @@ def test_where_the_divergence_turns_steep_random_orders_are_exact(low: float, hi
         assert abs(off(q, sigma, order)) <= ALLOWED, (q, sigma, order)
 
 
+@pytest.mark.slow
 def test_between_integers_above_64_it_is_an_upper_bound_and_below_the_next_integer() -> None:
     rng = np.random.default_rng(15)
     cases = [steep(rng, 400, 10**4) for _ in range(20)]
@@ -130,6 +133,7 @@ def test_between_integers_above_64_it_is_an_upper_bound_and_below_the_next_integ
         assert rdp(q, sigma, order) <= rdp(q, sigma, math.ceil(order)) * (1 + ALLOWED), (q, sigma, order)
 
 
+@pytest.mark.slow
 def test_tiny_noise_has_a_huge_divergence_at_every_order() -> None:
     # The largest terms are beyond every float there. Some of these orders are interpolated.
     rng = np.random.default_rng(19)
@@ -139,6 +143,7 @@ def test_tiny_noise_has_a_huge_divergence_at_every_order() -> None:
             assert off(q, sigma, order) >= -ALLOWED, (q, sigma, order)
 
 
+@pytest.mark.slow
 def test_tiny_noise_and_hardly_any_sample_lose_nothing_beyond_the_end_of_the_quadrature() -> None:
     for q, sigma in ((1e-19, 0.287), (1e-20, 0.29), (4e-37, 0.185), (4e-88, 0.09)):
         for order in (1 + 2.0**-20, 1.3, 1.9):
@@ -157,6 +162,7 @@ def test_divergences_are_never_negative_and_never_fall_with_the_order() -> None:
         before = now
 
 
+@pytest.mark.slow
 def test_epsilon_is_above_the_exact_curve_converted_and_hardly() -> None:
     rng = np.random.default_rng(17)
     found = 0
@@ -186,6 +192,7 @@ def test_without_sampling_it_is_the_exact_gaussian(sigma: float, count: int, del
         assert truth <= value <= truth * (1 + mp.mpf("1e-9"))
 
 
+@pytest.mark.slow
 def test_calibrated_noise_is_enough_in_exact_arithmetic_and_hardly_too_much() -> None:
     rng = np.random.default_rng(18)
     for _ in range(20):

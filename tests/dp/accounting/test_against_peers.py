@@ -65,6 +65,7 @@ def test_epsilon_is_below_all_others_where_their_orders_end_too_early() -> None:
     assert OPACUS[0][4] > 1.04 * bound.epsilon(setting.delta).value
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_epsilon_is_at_most_that_of_the_rdp_accountant_of_dp_accounting_wherever_that_is_valid() -> None:
     dp_accounting = pytest.importorskip("dp_accounting")

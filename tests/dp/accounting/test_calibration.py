@@ -30,6 +30,7 @@ def test_the_noise_is_enough_and_hardly_less_is_not(
     assert epsilon(PoissonSampled(probability, Gaussian(noise * (1 - 1e-6))), count, delta) > target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "least"),
     [

@@ -27,6 +27,7 @@ def test_where_it_is_not_installed_asking_for_it_is_refused(monkeypatch: pytest.
         RdpAccountant(pld=True)
 
 
+@pytest.mark.slow
 @needs_pld
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_one_more_bound() -> None:

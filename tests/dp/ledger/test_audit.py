@@ -217,6 +217,7 @@ def test_a_signature_of_one_ledger_fits_no_other(tmp_path: Path):
 # --- What a chain cannot show ---
 
 
+@pytest.mark.slow
 def test_records_removed_at_the_end_are_found_against_an_anchor_alone(tmp_path: Path):
     """What is left is a whole ledger of an earlier day, as long as a signed head is left."""
     path = tmp_path / "ledger"

@@ -44,6 +44,7 @@ def naive(vector: np.ndarray, clip_norm: float) -> np.ndarray:
     return vector * min(1.0, clip_norm / float(np.linalg.norm(vector)))
 
 
+@pytest.mark.slow
 @given(vector=vectors, clip_norm=norms)
 @example(vector=np.array([3.0, 4.0]), clip_norm=5.0)
 @example(vector=np.array([3.0, 4.0]), clip_norm=math.nextafter(5.0, 0.0))
@@ -103,6 +104,7 @@ def test_the_usual_formula_breaks_the_promise_that_ours_keeps():
     assert broken > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8191, 8192, 8193, 20_003])
 def test_long_vectors_keep_the_promise(size: int):
     vector = np.random.default_rng(size).standard_normal(size)
@@ -305,6 +307,7 @@ def test_results_survive_pickling():
     assert (twin.norm, twin.clipped, twin.norm_bound) == (5.0, True, 1.0)
 
 
+@pytest.mark.slow
 @given(
     layers=st.lists(stnp.arrays(np.float64, stnp.array_shapes(max_dims=3, max_side=3), elements=entries), min_size=1),
     data=st.data(),

@@ -39,6 +39,7 @@ def test_the_exponents_add_up_to_the_square(y: int, b: int, data: st.DataObject)
     assert (y * 2**b) ** 2 + z * (2 * m - z) == m * m
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variance", EXAMPLES, ids=str)
 def test_what_is_accepted_without_more_words_is_accepted_whatever_they_are(
     variance: Fraction, monkeypatch: pytest.MonkeyPatch

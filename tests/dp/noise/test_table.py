@@ -54,6 +54,7 @@ def clustered_thresholds(draw: st.DrawFn) -> list[int]:
     return sorted(min(max(0, threshold), ALL - 1) for threshold in found)
 
 
+@pytest.mark.slow
 @given(thresholds=clustered_thresholds(), others=st.lists(st.integers(0, ALL - 1), max_size=20))
 @settings(deadline=None, max_examples=400)
 def test_every_draw_is_what_all_bits_say(thresholds: list[int], others: list[int]):

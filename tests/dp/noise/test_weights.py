@@ -39,6 +39,7 @@ def check_weight(kind: str, weights: list[int], total: int, variance: Fraction, 
     assert abs(found / exact - 1) < mp.mpf(2) ** -40
 
 
+@pytest.mark.slow
 @given(exponent=st.fractions(0, 400, max_denominator=10**12), bits=st.integers(1, 400))
 @settings(deadline=None, max_examples=300)
 def test_exp_minus_is_right_to_two_units(exponent: Fraction, bits: int):

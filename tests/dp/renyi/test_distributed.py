@@ -84,6 +84,7 @@ def cases():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("fewer", [False, True])
 def test_each_of_the_three_bounds_is_the_least_somewhere(which, fewer):
@@ -98,6 +99,7 @@ def test_each_of_the_three_bounds_is_the_least_somewhere(which, fewer):
     assert found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [1023, 1024, 1025, 2048, 3000])
 def test_sums_over_rows_are_sums(shares):
     event = DistributedDiscreteGaussian(Fraction(7, 5), shares, 3000, 3000, 2000)

@@ -65,6 +65,7 @@ def test_an_upper_bound_and_a_tight_one(variance, shift, order):
     assert 0 <= excess(oracle.package_divergence(order, variance, shift), variance, shift, order) < TIGHT
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.fractions(Fraction(1, 100), 60, max_denominator=1000),
@@ -145,6 +146,7 @@ def test_the_worst_shift_may_be_any(monkeypatch, worst):
     divergence._worst_rate.cache_clear()
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-12, 12), min_size=1, max_size=20).filter(any), st.floats(1.05, 40))
 def test_no_vector_costs_more_than_its_length_allows(vector, order):
     squared = sum(k * k for k in vector)

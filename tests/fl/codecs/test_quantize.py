@@ -133,6 +133,7 @@ def test_words_are_the_documented_function_of_the_seed(length: int):
     assert length < 40 or 0 < ups < length
 
 
+@pytest.mark.slow
 def test_the_keystream_goes_on_from_chunk_to_chunk():
     quantizer = Quantizer(clip=1.0, modulus_bits=1, clients=1, weight_cap=1)
     length = 3 * 2**14 + 5
@@ -158,6 +159,7 @@ weights_and_vectors = st.integers(1, 5).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(
     survivors=weights_and_vectors,
     dropped=st.integers(0, 3),

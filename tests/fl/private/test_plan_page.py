@@ -116,6 +116,7 @@ def test_what_the_plan_has_is_said_and_nothing_else(changes: dict[str, Any], sai
     assert unsaid not in text
 
 
+@pytest.mark.slow
 def test_a_promise_against_outsiders_says_what_it_is_against_the_server() -> None:
     sampling = Sampling(known_to=SampleKnownTo.PARTICIPANTS, population=1200, sample=12)
     plan = a_plan(sampling=sampling, privacy_against=Adversary.OUTSIDER, modulus_bits=20)

@@ -75,6 +75,7 @@ def test_bytes_for_a_parameter_are_bits_of_the_padded_vector():
     assert planned(schema=LARGE, bytes_per_parameter=1e308).noise.modulus_bits == 64
 
 
+@pytest.mark.slow
 def test_the_threshold_lets_as_many_vanish_as_were_asked_for():
     for adversary, dropouts in ((ACTIVE, 0), (ACTIVE, 1), (ACTIVE, 2), (CURIOUS, 0), (CURIOUS, 2), (CURIOUS, 3)):
         plan = planned(adversary=adversary, clients=8, max_dropouts=dropouts)
@@ -195,6 +196,7 @@ def test_poisson_sampling_is_refused(adversary: Adversary):
     assert "not proved to amplify noise that is added in shares" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_sampling_gives_no_amplification_against_those_who_know_the_sample():
     sampling = Sampling(SampleKnownTo.PARTICIPANTS, population=1000, sample=5)
     known = make_plan(**(USUAL | {"sampling": sampling}))

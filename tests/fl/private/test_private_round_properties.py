@@ -56,6 +56,7 @@ def text_of_a_plan() -> str:
 CHARACTERS = st.sampled_from('0123456789/"{}[],:abcdef-. ntx\x00\ud800é')
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(place=st.integers(0, len(text_of_a_plan()) - 1), character=CHARACTERS | st.characters(), data=st.data())
 def test_any_character_of_a_plan_changed_is_refused_or_another_digest(place: int, character: str, data: st.DataObject):
@@ -78,6 +79,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_any_value_in_any_field_of_a_plan_is_a_plan_or_one_of_two_errors(data: st.DataObject):
@@ -311,6 +313,7 @@ class ActiveTraining(Training):
     adversary = ACTIVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", [Training, ActiveTraining])
 def test_whatever_happens_no_round_is_unmasked_unpaid(machine: type[Training]):
     run_state_machine_as_test(

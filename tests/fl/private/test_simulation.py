@@ -56,6 +56,7 @@ def simulated(scene: Scene, number: int = 1, **options: Any) -> SimulatedRound:
 
 
 # ------------------------------------------------------------------------------------------------- What is released
+@pytest.mark.slow
 @both_models
 @pytest.mark.parametrize("mechanism", [SKELLAM, DISTRIBUTED_DISCRETE_GAUSSIAN])
 def test_what_is_released_is_the_sum_of_the_words_bit_for_bit(
@@ -84,6 +85,7 @@ def test_what_is_released_is_the_sum_of_the_words_bit_for_bit(
     assert (came.released.survivors, came.released.clip, came.released.plan) == (4, 1.0, scene.plan)
 
 
+@pytest.mark.slow
 @both_models
 def test_a_training_of_several_rounds(tmp_path: Path, adversary: AdversaryModel, monkeypatch: pytest.MonkeyPatch):
     without_noise(monkeypatch)
@@ -130,6 +132,7 @@ def test_examples_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert np.linalg.norm(came.released.update - true) < 100 * 4 / plan.scale(1.0) + 1e-4
 
 
+@pytest.mark.slow
 def test_a_sparse_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     without_noise(monkeypatch)
     certificate = choose(64, 6 / 64, 0.2, CURIOUS)
@@ -324,6 +327,7 @@ def three_rounds(scene: Scene) -> list[int]:
     return [5, 4, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", MECHANISMS.values(), ids=MECHANISMS)
 def test_epsilon_of_the_ledger_is_what_its_bytes_come_to(tmp_path: Path, changes: dict[str, Any]):
     plan = planned(adversary=CURIOUS, **changes)

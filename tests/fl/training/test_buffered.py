@@ -324,6 +324,7 @@ CLIENTS, SIZE, STEPS = 16, 5, 24
 DIGITS_RULE = StalenessWeights(1024, 8)
 
 
+@pytest.mark.slow
 def test_digits_are_learnt_through_secure_buffers():
     rng = np.random.default_rng(11)
     features, labels = load_digits()

@@ -73,6 +73,7 @@ def failures(certificate: Certificate) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "offer",
     [(50, 6, 3, 0.1, 0.1, CURIOUS), (48, 6, 4, 0.15, 0.08, CURIOUS), (40, 14, 10, 0.15, 0.13, ACTIVE)],

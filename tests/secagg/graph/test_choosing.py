@@ -245,6 +245,7 @@ def offers(error: InvalidParameterError, asked: dict[str, float]) -> list[dict[s
     return changes
 
 
+@pytest.mark.slow
 @given(
     clients=st.one_of(st.integers(3, 40), st.integers(3, 2000), st.just(2**20)),
     corrupt=st.floats(0, 1, exclude_max=True).map(lambda part: round(part, 4) % 1),
@@ -292,6 +293,7 @@ def test_an_infeasible_setting_says_what_would_be_feasible() -> None:
         choose(10, 0.99, 0.99, ACTIVE, absent=0.99)
 
 
+@pytest.mark.slow
 @each_model
 def test_nothing_sparse_holds_where_the_complete_graph_does_not(adversary: AdversaryModel) -> None:
     """Which is why an infeasible setting is found out without a search."""

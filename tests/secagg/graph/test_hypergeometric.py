@@ -108,6 +108,7 @@ def test_a_quantile_is_the_smallest_count_exceeded_seldom_enough(spread: Hyperge
         assert spread.mode <= spread.quantile_floor(allowed, guess) <= quantile
 
 
+@pytest.mark.slow
 @given(spread=distributions(200), bits=st.floats(0.1, 400), data=st.data())
 @settings(deadline=None, max_examples=150)
 def test_a_walk_has_the_quantile_of_every_number_of_draws(

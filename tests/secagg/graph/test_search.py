@@ -118,6 +118,7 @@ BITS = st.sampled_from([1, 2, 5, 10, 20, 40, 80, 200])
 MODELS = st.sampled_from(AdversaryModel)
 
 
+@pytest.mark.slow
 @given(clients=st.integers(33, 400), corrupt=PARTS, dropout=PARTS, adversary=MODELS, bits=st.tuples(BITS, BITS))
 @settings(deadline=None, max_examples=80)
 def test_the_choice_is_the_first_one_of_a_scan(
@@ -127,6 +128,7 @@ def test_the_choice_is_the_first_one_of_a_scan(
     assert found(clients, corrupt, dropout, adversary, **asked) == scan(clients, corrupt, dropout, adversary, **asked)
 
 
+@pytest.mark.slow
 @given(
     clients=st.integers(33, 70),
     corrupt=st.floats(0.0, 0.5).map(lambda part: round(part, 2)),

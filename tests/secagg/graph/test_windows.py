@@ -57,6 +57,7 @@ def test_a_floor_of_what_two_windows_need_is_never_too_large(
     assert floor >= exact - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("population", "marked", "window", "needed"),
     [(10**4, 1000, 77, 29), (4000, 1200, 1200, 430), (2000, 1700, 950, 840)],
