@@ -170,7 +170,7 @@ class ServerRound(Uncopyable):
                 counts.
         """
         self._check_alive()
-        closed = self._session.close_round(model_digest)
+        closed = self._session.close_stage(model_digest)
         if isinstance(closed, Result):
             self._failed = True
             self._ledger.settle(self._round_number, len(closed.survivors))

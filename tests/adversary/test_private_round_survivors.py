@@ -123,7 +123,7 @@ class Rogue:
                 assert reply is not None
                 if stage != "masked_input" or client not in cut:
                     self.session.receive(client, reply)
-            closed = self.session.close_round()
+            closed = self.session.close_stage()
             if isinstance(closed, Result):
                 return closed
             head, added = scene.ledger.head, ()

@@ -28,7 +28,7 @@ def test_a_cell_is_measured_and_its_sum_is_right():
 
 
 def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch):
-    close = ServerProcess.close_round
+    close = ServerProcess.close_stage
 
     def falsified(server: ServerProcess):
         answered = close(server)
@@ -37,7 +37,7 @@ def test_a_wrong_sum_is_no_figure(monkeypatch: pytest.MonkeyPatch):
         wrong = Result(answered.result.sum ^ np.uint16(1), answered.result.survivors, {})
         return replace(answered, result=wrong)
 
-    monkeypatch.setattr(ServerProcess, "close_round", falsified)
+    monkeypatch.setattr(ServerProcess, "close_stage", falsified)
     with pytest.raises(AssertionError, match="the sum is wrong"):
         measure(CELL)
 

@@ -78,7 +78,7 @@ def _seen(
                     seen = unpack(content.vector, params.vector_length, modulus_bits)
             if reply is not None:
                 server.receive(client, reply)
-        closed = server.close_round()
+        closed = server.close_stage()
         outbound = closed if isinstance(closed, Mapping) else {}
     return seen
 

@@ -151,3 +151,11 @@ def test_a_server_whose_executor_fails_can_close_again():
     live.server._executor = None
     live.close()
     live.check(live.result)
+
+
+def test_the_former_name_of_closing_a_stage_does_the_same():
+    live = Live(make_params(CURIOUS))
+    live.collect()
+    outbound = live.server.close_round()
+    assert live.server.stage == "share_keys"
+    assert outbound == live.server.outbound
