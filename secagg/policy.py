@@ -33,7 +33,7 @@ class ClientPolicy:
         corrupt_fraction: the part of the cohort that may collude with the server (gamma), 0 to below 1/2.
             A = ceil(corrupt_fraction * cohort_size) clients are assumed corrupt in what follows.
         dropout_fraction: the part of the cohort that may vanish, for which a sparse graph has to keep the session
-            alive (delta), 0 to below 1. A client need not care: privacy holds whoever vanishes.
+            alive (delta), 0 to below 1. A client need not care: privacy holds whether or not they vanish.
         security_bits: what a sparse graph may leak, it leaks with probability 2**-security_bits at most (sigma).
         correctness_bits: where dropout_fraction vanish, recovery fails with 2**-correctness_bits at most (eta).
         grinding_bits: log2 of the rosters that a lying server may try until the graph suits it; taken off the
@@ -173,7 +173,7 @@ class ClientPolicy:
 
     def _required(self, params: SessionParams, certificate: Certificate | None) -> int:
         floor = self.assumed_corrupt(params.cohort_size) + (2 if self.small_consortium else 3)
-        # What was proved of a sparse graph holds down to so many survivors.
+        # What was proved of a sparse graph holds down to this many survivors.
         proved = 0 if certificate is None else certificate.min_survivors
         return max(floor, self.min_survivors, params.min_survivors, proved)
 

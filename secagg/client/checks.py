@@ -192,7 +192,7 @@ def check_majority(
 ) -> None:
     """Checks that enough of the whole roster signed (stage 4, ACTIVE).
 
-    More than half of the roster and the corrupt clients together: two survivor sets cannot both have so many, for
+    More than half of the roster and the corrupt clients together: two survivor sets cannot both have that many, for
     honest clients sign one each. And a signature proves presence as an opened seal does, see `check_survivors`.
 
     Args:

@@ -63,7 +63,7 @@ class MaskingInput(ClientState[Shared]):
         shared = self._spend()
 
         # Bonawitz et al. 2017, figure 4, round 2, user: infer U2 from the ciphertexts; abort if they are fewer than t.
-        # They are opened here and not in round 4, so that a seal that does not open is reported in time.
+        # They are opened here and not in its round 4, so that a seal that does not open is reported in time.
         check_dealers(dealers, index, place.neighbours, params.threshold)
         held, pairs = open_delivery(cohort, index, dealers, shared.opening_keys, shares.table)
 

@@ -63,8 +63,8 @@ class Certificate:
         rounds: how many rounds with one population the two cover together.
         grinding_bits: log2 of the rosters that a lying server may try; 0 where the graph is complete.
         min_survivors: the fewest clients in a released sum for which what was proved holds, whichever the roster.
-            ACTIVE: so many that no two survivor sets can both be signed by enough. HONEST_BUT_CURIOUS: so many that the
-            graph is still *connected*. In any case t + 1.
+            ACTIVE: enough that no two survivor sets can both be signed. HONEST_BUT_CURIOUS: enough that the graph is
+            still *connected*. In any case t + 1.
         bounds: one for each condition, in the roster in which it is least certain.
     """
 

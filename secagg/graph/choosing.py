@@ -19,7 +19,7 @@ from secagg.params import MAX_COHORT_SIZE, AdversaryModel
 __all__ = ["DEFAULT_GRINDING_BITS", "SMALL_COHORT", "Assumptions", "Bound", "Certificate", "certify", "choose"]
 
 DEFAULT_GRINDING_BITS: Final = 64
-"""A server can try rosters until the graph suits it; so many tries are taken off the security (ACTIVE, sparse)."""
+"""A server can try rosters until the graph suits it; this many tries are taken off the security (ACTIVE, sparse)."""
 
 SMALL_COHORT: Final = 32
 """Up to here the complete graph costs little, and its conditions hold for certain."""
@@ -86,7 +86,7 @@ class Assumptions:
             largest=largest,
             # Corrupt clients do not stay away: their part of a smaller roster is larger.
             corrupt=min(corrupt, smallest),
-            # Whoever is missing has vanished already.
+            # Those who are missing have vanished already.
             dropped=max(0, dropped - (clients - largest)),
             adversary=adversary,
             security_bits=self.security_bits,

@@ -7,19 +7,19 @@ et al. 2020, section 3). A of them are corrupt and D vanish. Over the order:
 * *uncuttable* (ACTIVE): the server chooses who "vanishes". It cuts off an arc if it finds two disjoint runs of
   h = k/2 clients with w = t - h corrupt ones in each: they sign for both sides, and every quorum holds.
 * *private*: nobody's neighbourhood has as many corrupt members as open it: t, or 2t - k in the ACTIVE model.
-* *alive*: nobody's neighbourhood loses so many that fewer than t are left.
+* *alive*: nobody's neighbourhood is left with fewer than t.
 
 Everything here is in counts and natural logarithms; fractions and powers of two stay outside.
 
 Some of those invited may never come, so a choice has to hold for a range of rosters. Two of them decide for all:
 
-* Whoever never comes was counted as vanished, so a roster smaller by one has as many clients online, and one fewer
-  gone. Those online are denser in it and its neighbourhoods fewer: *alive* and *connected* are least certain in the
-  largest roster.
+* A client that never comes was counted as vanished, so a roster smaller by one has as many clients online, and one
+  fewer gone. Those online are denser in it and its neighbourhoods fewer: *alive* and *connected* are least certain in
+  the largest roster.
 * Corrupt clients all come, and are denser in a smaller roster. Its neighbourhoods are fewer too, but with x corrupt
-  ones required, n P[X >= x] still grows as n shrinks, term by term, where x >= 1 + (A - 1)(k - 1)/(n - 1). So many are
-  expected in a neighbourhood that one of them is in; with a smaller x half of those are bad, and the bound is A/2 or
-  more. The same goes for two runs: *private* and *uncuttable* are least certain in the smallest roster.
+  ones required, n P[X >= x] still grows as n shrinks, term by term, where x >= 1 + (A - 1)(k - 1)/(n - 1). That many
+  are expected in a neighbourhood that one of them is in; with a smaller x half of those are bad, and the bound is A/2
+  or more. The same goes for two runs: *private* and *uncuttable* are least certain in the smallest roster.
 * Where everyone is everyone's neighbour, a smaller roster only has smaller neighbourhoods, in which t is more. The
   largest complete roster decides, k + 1; and what no A corrupt clients can do in it, they cannot in a larger one.
 """
@@ -140,7 +140,7 @@ class Setting:
         # A survivor's own shares lie with its peers, of whom t answer.
         alone = threshold + 1
         if self.active:
-            # More than half of the honest and all of the corrupt: two survivor sets cannot both be signed by so many.
+            # More than half of the honest and all of the corrupt: two survivor sets cannot both be signed by that many.
             return max(alone, (self.largest + self.corrupt) // 2 + 1)
         return alone if self.complete(neighbours) else max(alone, self.largest - self._most_vanished(neighbours))
 

@@ -23,7 +23,7 @@ _REACH: Final = 25.0
 """Terms are summed one by one until they have fallen by a factor e**25, then bounded by a geometric series."""
 
 _LONGEST: Final = 4096
-"""At most so many terms: 16 standard deviations of the widest distribution here, 2**20 of which half are marked."""
+"""The most terms of a sum: 16 standard deviations of the widest distribution here, 2**20 of which half are marked."""
 
 _FLOOR_REACH: Final = 3.0
 """A floor counts terms until they have fallen by about e**3: what it leaves out is a twentieth."""

@@ -6,7 +6,7 @@ in the ACTIVE model above (k + c(k)) / 2 and at least k/2 + w(k), and at most k 
 
     need(k) <= k,   need = c + l + 1,   or in the ACTIVE model the larger of c + 2l + 1 and 2w + 2l.
 
-The room k - need(k) rises and falls with k, as all three are whole numbers. But whoever draws more draws no fewer of
+The room k - need(k) rises and falls with k, as all three are whole numbers. But a larger draw holds no fewer of
 any kind, so need(k) never falls: if need(k) > k, no degree from k to need(k) - 1 has room, and the search leaps over
 them. It is exact, and sees few degrees: near a first one with much room, most leaps are long.
 

@@ -11,7 +11,7 @@ KEY_BYTES: Final = 32
 _PRIME: Final = 2**255 - 19
 
 # The canonical u-coordinates of order 1, 2, 4 and 8 on the curve and its twist: any of them makes the shared
-# secret zero whatever the other side's key is, so whoever advertises one takes part without a secret.
+# secret zero whatever the other side's key is, so a client that advertises one takes part without a secret.
 _LOW_ORDER: Final = frozenset(
     u.to_bytes(KEY_BYTES, "little")
     for u in (

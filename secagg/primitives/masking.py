@@ -11,7 +11,7 @@ cache, and memory does not grow with the number of keys.
 With an executor the sum is cut into tasks, along the coordinates, the keys or both, whichever repeats
 less work. Each is one call of `sum_masks`, a function of plain data that returns an array, so threads,
 processes and clusters serve alike; threads gain with `cryptography` 50 or later, see `open_keystream`.
-A task holds the stream keys that it expands and a range of coordinates, nothing else: whoever runs it
+A task holds the stream keys that it expands and a range of coordinates, nothing else: a worker that runs it
 can take those masks off a masked input, and cannot compute any other mask.
 """
 
@@ -243,7 +243,7 @@ def _sums_of_groups(results: Iterator[Words], groups: int) -> Iterator[Words]:
     for first in results:
         total = first
         if groups > 1:
-            # A new array: what an executor returned may be read-only, or shared with whoever returned it.
+            # A new array: what an executor returned may be read-only, or shared with the worker.
             total = first + next(results)
         for result in islice(results, max(0, groups - 2)):
             np.add(total, result, out=total)

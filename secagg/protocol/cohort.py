@@ -30,7 +30,7 @@ from secagg.protocol.transcript import (
 
 
 class Cohort:
-    """The public facts of a session after round 0. An index is a place in `roster`."""
+    """The public facts of a session after stage 0. An index is a place in `roster`."""
 
     __slots__ = ("graph", "params", "roster", "roster_ctx", "roster_hash")
 

@@ -56,7 +56,7 @@ def derive_key(suite: Suite, secret: bytes, salt: bytes, use: bytes, *fields: by
 
 
 def session_context(params: SessionParams, session_id: bytes) -> bytes:
-    """Returns the context that round 0 is signed under."""
+    """Returns the context that stage 0 is signed under."""
     return hash_fields(
         params.suite,
         labels.SESSION_CONTEXT,
@@ -99,12 +99,12 @@ def task_digest(suite: Suite, task_ctx: bytes) -> bytes:
 
 
 def advertisement_digest(suite: Suite, session_ctx: bytes, client: ClientId, seal_key: bytes, mask_key: bytes) -> bytes:
-    """Returns what a client signs in round 0."""
+    """Returns what a client signs in stage 0."""
     return hash_fields(suite, labels.ADVERTISEMENT_SIGNATURE, session_ctx, u64(client), seal_key, mask_key)
 
 
 def consistency_digest(suite: Suite, task_ctx: bytes, roster_hash: bytes, survivors: bytes, total: int) -> bytes:
-    """Returns what a client signs in round 3; `survivors` is the bitmap over the roster."""
+    """Returns what a client signs in stage 3; `survivors` is the bitmap over the roster."""
     return hash_fields(
         suite, labels.CONSISTENCY_SIGNATURE, task_ctx, roster_hash, survivors, total.to_bytes(4, "little")
     )

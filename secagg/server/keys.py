@@ -26,7 +26,7 @@ from secagg.stages import Stage
 
 
 class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
-    """Stage 0: public keys. The roster is whoever advertised sound keys in time.
+    """Stage 0: public keys. The roster is everyone who advertised sound keys in time.
 
     Args:
         params: the session's parameters.
@@ -89,7 +89,7 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         check_advertisement(self.params, self._session_ctx, entry, self.facts.identities, sender)
         keys = {entry.seal_key, entry.mask_key}
         if len(keys) != 2 or keys & self._keys:
-            # The first arrival wins: whoever repeats a key later has copied it.
+            # The first arrival wins: a client that repeats a key later has copied it.
             raise AuthenticationError(sender, "a public key was advertised before")
         self._keys |= keys
         self._entries[sender] = entry

@@ -131,7 +131,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         peers = self._neighbours.shape[1]
         if not reports:
             return
-        # Nobody can prove who lies, the dealer or those who report. So many as could open a client, and more than half,
+        # Nobody can prove who lies, the dealer or those who report. As many as could open a client, and more than half,
         # are never corrupt in one neighbourhood where the threshold holds: they are believed. Fewer are a dispute.
         opening = 2 * self.params.threshold - peers if self.params.active else self.params.threshold
         believed = reports >= max(opening, peers // 2 + 1)

@@ -47,7 +47,7 @@ class CollectingShares(CollectingFromRoster[Enrolled, ShareKeys]):
         self._arrived[index] = True
 
     def _pruned(self) -> Present:
-        """Returns U2: who dealt, less, repeatedly, whoever has fewer than t neighbours in it."""
+        """Returns U2: those who dealt, without those who have fewer than t neighbours in it, again and again."""
         kept = self._arrived.copy()
         while True:
             alone = kept & (self._cohort.graph.members_present(kept) < self.params.threshold)

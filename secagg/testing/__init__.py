@@ -1,4 +1,4 @@
-"""Property-based testing of the protocol, for this library and for whoever embeds it (extra: `testing`)."""
+"""Property-based testing of the protocol, for this library and for those who embed it (extra: `testing`)."""
 
 from secagg.testing.machine import ProtocolMachine
 from secagg.testing.strategies import answering, session_params, vectors

@@ -1,4 +1,4 @@
-"""The protocol as a hypothesis state machine: one rule a round, which draws who answers it.
+"""The protocol as a hypothesis state machine: one rule a stage, which draws who answers it.
 
 What must hold, whatever is drawn: *the exact sum over U3, or a typed refusal, and never anything
 else*; and *the server's view never holds t shares of both kinds for one client*.
@@ -106,8 +106,8 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.at("advertise_keys"))
     @rule(data=st.data())
     def advertise_keys(self, data: st.DataObject) -> None:
-        """Round 0."""
-        self.run_round(data)
+        """Stage 0."""
+        self.run_stage(data)
         if not self.over:
             shown = (self.decoded(sent) for sent in self.outbound.values())
             rosters = [message for message in shown if isinstance(message, KeyRoster)]
@@ -116,28 +116,28 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.at("share_keys"))
     @rule(data=st.data())
     def share_keys(self, data: st.DataObject) -> None:
-        """Round 1."""
-        self.run_round(data)
+        """Stage 1."""
+        self.run_stage(data)
 
     @precondition(lambda self: self.at("masked_input"))
     @rule(data=st.data())
     def mask_input(self, data: st.DataObject) -> None:
-        """Round 2."""
-        self.run_round(data)
+        """Stage 2."""
+        self.run_stage(data)
 
     @precondition(lambda self: self.at("consistency"))
     @rule(data=st.data())
     def check_consistency(self, data: st.DataObject) -> None:
-        """Round 3, ACTIVE only; now and then most of the survivors vanish here, which is rare otherwise."""
+        """Stage 3, ACTIVE only; now and then most of the survivors vanish here, which is rare otherwise."""
         if data.draw(st.integers(0, 4), "many vanish") == 2:
             self.alive = frozenset(data.draw(st.permutations(sorted(self.alive)))[: self.params.threshold])
-        self.run_round(data)
+        self.run_stage(data)
 
     @precondition(lambda self: self.at("unmask"))
     @rule(data=st.data())
     def unmask(self, data: st.DataObject) -> None:
-        """Round 4."""
-        self.run_round(data)
+        """Stage 4."""
+        self.run_stage(data)
 
     @precondition(lambda self: self.at("consistency"))
     @rule(data=st.data())
@@ -149,7 +149,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         client, genuine = next(iter(self.outbound.items()))
         shown = self.decoded(genuine)
         if not isinstance(shown, SurvivorSet) or self.view is None:
-            raise TypeError("the consistency round begins with a survivor set")
+            raise TypeError("the consistency stage begins with a survivor set")
         roster, graph = self.view.roster, self.view.cohort.graph
         present = self.view.members(client, shown.survivors)
         survivors = {member for member, survived in zip(roster, present.tolist(), strict=True) if survived}
@@ -189,14 +189,14 @@ class ProtocolMachine(RuleBasedStateMachine):
         if self.view is not None and self.view.exposed():
             raise AssertionError(f"exposed: {sorted(self.view.exposed())}")
 
-    # How a round goes.
+    # How a stage goes.
 
     def at(self, stage: str) -> bool:
         """Whether the session is at `stage`."""
         return not self.over and hasattr(self, "server") and self.server.stage == stage
 
-    def run_round(self, data: st.DataObject) -> None:
-        """Lets the drawn clients answer, some after a restart, and closes the round."""
+    def run_stage(self, data: st.DataObject) -> None:
+        """Lets the drawn clients answer, some after a restart, and closes the stage."""
         stage = self.server.stage
         self.alive &= data.draw(answering(frozenset(self.outbound) & self.alive), f"answering at {stage}")
         if data.draw(st.booleans(), "restart the server"):
@@ -232,7 +232,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         vector = self.inputs[client] if session.wants_input else None
         reply = session.receive(message, vector=vector, model_digest=self.model_digest)
         if reply is None:
-            raise AssertionError("an honest client answers every round")
+            raise AssertionError("an honest client answers every stage")
         if not isinstance(self.decoded(reply), MaskedInput) and session.receive(message) != reply:
             raise AssertionError("a repeated message gets the same reply")
         reply = self.carry(reply)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: parameters, vectors, and who answers a round."""
+"""Hypothesis strategies: parameters, vectors, and who answers a stage."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -74,9 +74,9 @@ def vectors(draw: st.DrawFn, params: SessionParams) -> dict[ClientId, npt.NDArra
 
 @st.composite
 def answering(draw: st.DrawFn, clients: Collection[ClientId]) -> frozenset[ClientId]:
-    """Draws who of `clients` answers a round.
+    """Draws who of `clients` answers a stage.
 
-    Biased towards nearly everyone: drawn evenly, a session of five rounds would almost never end in a sum.
+    Biased towards nearly everyone: drawn evenly, a session of five stages would almost never end in a sum.
     """
     everyone = sorted(clients)
     if not everyone:
