@@ -23,6 +23,7 @@ from secagg.errors import (
     ClientId,
     InvalidShareError,
     MalformedMessageError,
+    PolicyViolationError,
     RemoteError,
     StateSpentError,
     TooFewClientsError,
@@ -53,6 +54,9 @@ DEALER_LIES = ("garbage seals", "false commitment")
 """What a dealer can do to make one session fail, at the price of being named."""
 
 LIES = (*DEALER_LIES, "one garbage seal", "short vector", "wrong shares")
+
+GARBAGE = ("garbage seals", "one garbage seal")
+"""The lies after which a peer holds no share of the liar's."""
 
 
 class ProtocolMachine(RuleBasedStateMachine):
@@ -230,7 +234,15 @@ class ProtocolMachine(RuleBasedStateMachine):
         message = self.carry(self.outbound[client])
         self.watch_delivery(client, message)
         vector = self.inputs[client] if session.wants_input else None
-        reply = session.receive(message, vector=vector, model_digest=self.model_digest)
+        try:
+            reply = session.receive(message, vector=vector, model_digest=self.model_digest)
+        except PolicyViolationError as error:
+            # A seal that does not open proves nothing of its sender: who got it counts one survivor fewer, and leaves
+            # where that is one too few.
+            if error.rule != "min_survivors" or self.liar is None or self.liar[1] not in GARBAGE:
+                raise
+            self.alive -= {client}
+            return
         if reply is None:
             raise AssertionError("an honest client answers every stage")
         if not isinstance(self.decoded(reply), MaskedInput) and session.receive(message) != reply:
