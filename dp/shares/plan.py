@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Final, Self
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
-from dp.accounting.sampler_share import bound_with_samplers
+from dp.accounting.sampler_share import bound_under_target
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
@@ -310,7 +310,8 @@ class DistributedPlan:
     def _epsilon(self, event: Event) -> Bound:
         accountant = RdpAccountant().compose(event, self.rounds)
         samples = self.rounds * self.clients * self.noisy_coordinates
-        return bound_with_samplers(accountant.epsilon, self.delta, samples, assumed=float(self.target_epsilon))
+        target = float(self.target_epsilon)
+        return bound_under_target(accountant.epsilon, delta=self.delta, samples=samples, target=target)
 
 
 if {field.name for field in fields(DistributedPlan)} != set(FIELDS):  # pragma: no cover
