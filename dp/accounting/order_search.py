@@ -48,14 +48,13 @@ _MANY: Final = 1024
 def _ladder() -> list[float]:
     below_2 = 1 + 1e-9 * 1.6 ** np.arange(44)
     above = np.rint(2 * 1.25 ** np.arange(80))
-    return [float(order) for order in np.unique(np.concatenate((below_2[below_2 < 1.9], above)))]
+    # Not by np.unique, which loads numpy's masked arrays.
+    return sorted({*below_2[below_2 < 1.9].tolist(), *above.tolist()})
 
 
 _LADDER: Final = _ladder()
 
-
 _SPREAD: Final = np.linspace(0.0, 1.0, 33)
-
 
 _FEW: Final = 16
 """Up to this number, the whole ladder can be evaluated."""
