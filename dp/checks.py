@@ -7,7 +7,7 @@ the parameter. NaN is in no range, and a bool is no number.
 import math
 from enum import Enum
 from fractions import Fraction
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_real",
     "float_above",
     "float_below",
+    "is_exact",
 ]
 
 MAX_COUNT: Final = 2**63
@@ -66,14 +67,15 @@ def check_fraction(parameter: str, value: object, low: Fraction = Fraction(0), *
 
     With `open_low` False, `low` itself is allowed.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | Fraction)
-        or not (value > low if open_low else value >= low)
-    ):
+    if not is_exact(value) or not (value > low if open_low else value >= low):
         word = "above" if open_low else "at least"
         raise InvalidParameterError(parameter, value, f"a Fraction or an int, {word} {low}")
     return Fraction(value)
+
+
+def is_exact(value: object) -> TypeGuard[int | Fraction]:
+    """Returns whether `value` is a number that says exactly what it is: an int or a Fraction."""
+    return isinstance(value, int | Fraction) and not isinstance(value, bool)
 
 
 def check_delta(delta: object) -> float:
