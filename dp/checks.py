@@ -43,7 +43,9 @@ def check_real(
 ) -> float:
     """Returns `value` as a float in [low, high]; an open end excludes its border, and infinity is never allowed."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
-        raise InvalidParameterError(parameter, value, _range("a number", low, high, open_low, open_high))
+        raise InvalidParameterError(
+            parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
+        )
     try:
         number = float(value)
     except OverflowError:
@@ -51,7 +53,9 @@ def check_real(
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below and math.isfinite(number)):
-        raise InvalidParameterError(parameter, value, _range("a number", low, high, open_low, open_high))
+        raise InvalidParameterError(
+            parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
+        )
     return number
 
 
@@ -107,7 +111,7 @@ def float_above(number: Fraction) -> float:
     return near if near >= number else math.nextafter(near, math.inf)
 
 
-def _range(noun: str, low: float, high: float, open_low: bool = False, open_high: bool = False) -> str:
+def _range(noun: str, low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> str:
     text = noun
     if low > -math.inf:
         text += f", {'above' if open_low else 'at least'} {low:g}" if low < 1e6 else f", at least {low}"

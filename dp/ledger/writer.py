@@ -230,7 +230,7 @@ class Ledger:
             InvalidParameterError: a figure is out of its range.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to, dimension))
+        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension))
 
     def record_past(
         self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
@@ -243,7 +243,7 @@ class Ledger:
             InvalidParameterError: a figure is out of its range.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to, dimension), past=True)
+        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension), past=True)
 
     def sign_head(self) -> bytes:
         """Signs everything so far; returns the new head.

@@ -292,15 +292,17 @@ class DistributedPlan:
             survivors = self.min_survivors
         honest = check_count("survivors", survivors, self.colluders + 1, self.clients) - self.colluders
         squared, absolute = self.squared_sensitivity, self.l1_sensitivity
-        update = self._noisy(honest, self.local_variance, squared, absolute, self.padded_dimension)
+        update = self._noisy(
+            honest, self.local_variance, squared=squared, absolute=absolute, dimension=self.padded_dimension
+        )
         if self.clip_bit_variance is None:
             return update
         # The bit is sent as -1 or +1. Whose contribution is zeroed sends 0; whose is replaced, perhaps the other one.
         most = 2 if self.relation is Relation.REPLACE_ONE else 1
-        bit = self._noisy(honest, self.clip_bit_variance, most * most, most, 1)
+        bit = self._noisy(honest, self.clip_bit_variance, squared=most * most, absolute=most, dimension=1)
         return Composed(((update, 1), (bit, 1)))
 
-    def _noisy(self, honest: int, local_variance: Fraction, squared: int, absolute: int, dimension: int) -> Event:
+    def _noisy(self, honest: int, local_variance: Fraction, *, squared: int, absolute: int, dimension: int) -> Event:
         if self.mechanism == SKELLAM:
             return Skellam(honest * local_variance, squared, absolute, self.relation, self.unit)
         return DistributedDiscreteGaussian(
