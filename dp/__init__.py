@@ -8,7 +8,7 @@ The rooms, each of which imports only those after it:
 * `dp.renyi`: divergences of each mechanism; and `dp.mechanisms`: clipping, rounding, noise on a vector.
 * `dp.noise`: exact samples.
 * `dp.events`, `dp.vocabulary`, `dp.errors`: releases as data, and the words that all rooms share.
-* `dp.checks`, `dp.exact_json`, `dp.durable`: arguments, JSON values and files.
+* `dp.exact_json`, `dp.durable`, `dp.checks`: JSON values, files and arguments.
 
 Nothing here knows a protocol. Scipy is loaded when a figure first needs it.
 """

@@ -7,7 +7,7 @@ the parameter. NaN is in no range, and a bool is no number.
 import math
 from enum import Enum
 from fractions import Fraction
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_real",
     "float_above",
     "float_below",
+    "is_exact",
 ]
 
 MAX_COUNT: Final = 2**63
@@ -42,7 +43,9 @@ def check_real(
 ) -> float:
     """Returns `value` as a float in [low, high]; an open end excludes its border, and infinity is never allowed."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
-        raise InvalidParameterError(parameter, value, _range("a number", low, high, open_low, open_high))
+        raise InvalidParameterError(
+            parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
+        )
     try:
         number = float(value)
     except OverflowError:
@@ -50,7 +53,9 @@ def check_real(
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below and math.isfinite(number)):
-        raise InvalidParameterError(parameter, value, _range("a number", low, high, open_low, open_high))
+        raise InvalidParameterError(
+            parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
+        )
     return number
 
 
@@ -66,14 +71,15 @@ def check_fraction(parameter: str, value: object, low: Fraction = Fraction(0), *
 
     With `open_low` False, `low` itself is allowed.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | Fraction)
-        or not (value > low if open_low else value >= low)
-    ):
+    if not is_exact(value) or not (value > low if open_low else value >= low):
         word = "above" if open_low else "at least"
         raise InvalidParameterError(parameter, value, f"a Fraction or an int, {word} {low}")
     return Fraction(value)
+
+
+def is_exact(value: object) -> TypeGuard[int | Fraction]:
+    """Returns whether `value` is a number that says exactly what it is: an int or a Fraction."""
+    return isinstance(value, int | Fraction) and not isinstance(value, bool)
 
 
 def check_delta(delta: object) -> float:
@@ -105,7 +111,7 @@ def float_above(number: Fraction) -> float:
     return near if near >= number else math.nextafter(near, math.inf)
 
 
-def _range(noun: str, low: float, high: float, open_low: bool = False, open_high: bool = False) -> str:
+def _range(noun: str, low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> str:
     text = noun
     if low > -math.inf:
         text += f", {'above' if open_low else 'at least'} {low:g}" if low < 1e6 else f", at least {low}"

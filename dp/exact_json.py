@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from dp.checks import check_member, is_exact
 from dp.errors import InvalidParameterError
 from dp.vocabulary import FIXED_SAMPLE, POISSON_SAMPLE, SampleKnownTo, Sampling
 
@@ -80,7 +81,7 @@ class Rational:
 
     def encode(self, name: str, value: object) -> str:
         """Returns "p/q"."""
-        if isinstance(value, bool) or not isinstance(value, Fraction | int):
+        if not is_exact(value):
             raise InvalidParameterError(name, value, "a Fraction or an int")
         number = Fraction(value)
         self._check(name, number)
@@ -165,19 +166,14 @@ class Member(Generic[Enumeration]):
 
     def encode(self, name: str, value: object) -> str:
         """Returns its text."""
-        if not isinstance(value, self.kind):
-            raise InvalidParameterError(name, value, self._allowed())
-        return value.value
+        return check_member(name, value, self.kind).value
 
     def decode(self, name: str, raw: object) -> Enumeration:
         """Returns the member."""
         for member in self.kind:
             if member.value == raw:
                 return member
-        raise InvalidParameterError(name, _shortened(raw), self._allowed())
-
-    def _allowed(self) -> str:
-        return f"one of {', '.join(self.kind)}"
+        raise InvalidParameterError(name, _shortened(raw), f"one of {', '.join(self.kind)}")
 
 
 @dataclass(frozen=True, slots=True)

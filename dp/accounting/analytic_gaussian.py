@@ -9,14 +9,18 @@ With E(x) = e^(x^2) erfc(x) it is e^(-a^2/2) (E(-a/sqrt 2) - E(-b/sqrt 2)) / 2, 
 """
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dp.accounting.roots import falling_root
-from dp.special import erfcx, ndtr, ndtri
+from dp.special import erfcx, erfcx_at, ndtr, ndtri
 
 __all__ = ["gaussian_delta", "gaussian_epsilon"]
+
+_Array = npt.NDArray[np.float64]
 
 _SQRT_2: Final = math.sqrt(2)
 
@@ -26,7 +30,12 @@ _ROUNDING: Final = 1e-12
 _DEEPEST: Final = 39.0
 """From -a = 39 on delta is below e^-760, and no float."""
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+@cache
+def _quadrature() -> tuple[_Array, _Array]:
+    """Returns the nodes and weights of Gauss and Legendre; numpy's polynomials are loaded when they are needed."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    return nodes, weights
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
@@ -66,14 +75,11 @@ def _log_delta(mu: float, epsilon: float) -> float:
     x = -a / _SQRT_2
     if mu < 1:
         # The two terms agree in their first digits: their difference is the integral of -E'(t) = 2/sqrt(pi) - 2t E(t).
-        t = x + mu / _SQRT_2 * 0.5 * (1 + _NODES)
+        nodes, weights = _quadrature()
+        t = x + mu / _SQRT_2 * 0.5 * (1 + nodes)
         slope = 2 / math.sqrt(math.pi) - 2 * t * erfcx(t)
-        return -a * a / 2 + math.log(mu / _SQRT_2 * 0.25 * float(_WEIGHTS @ slope))
-    below = _erfcx(x + mu / _SQRT_2)
+        return -a * a / 2 + math.log(mu / _SQRT_2 * 0.25 * float(weights @ slope))
+    below = erfcx_at(x + mu / _SQRT_2)
     if a <= 0:
-        return -a * a / 2 + math.log(0.5 * (_erfcx(x) - below))
+        return -a * a / 2 + math.log(0.5 * (erfcx_at(x) - below))
     return math.log(ndtr(a) - 0.5 * math.exp(-a * a / 2) * below)
-
-
-def _erfcx(x: float) -> float:
-    return float(erfcx(np.array(x)))

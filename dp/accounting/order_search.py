@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dp.accounting.order_hints import piece, sketch, smooth_to, steep_from
 from dp.renyi.curve import RenyiCurve
 
 __all__ = ["Best", "Objective", "best_order"]
@@ -48,14 +49,13 @@ _MANY: Final = 1024
 def _ladder() -> list[float]:
     below_2 = 1 + 1e-9 * 1.6 ** np.arange(44)
     above = np.rint(2 * 1.25 ** np.arange(80))
-    return [float(order) for order in np.unique(np.concatenate((below_2[below_2 < 1.9], above)))]
+    # Not by np.unique, which loads numpy's masked arrays.
+    return sorted({*below_2[below_2 < 1.9].tolist(), *above.tolist()})
 
 
 _LADDER: Final = _ladder()
 
-
 _SPREAD: Final = np.linspace(0.0, 1.0, 33)
-
 
 _FEW: Final = 16
 """Up to this number, the whole ladder can be evaluated."""
@@ -79,23 +79,24 @@ def best_order(curve: RenyiCurve, objective: Objective, guess: Callable[[float],
         guess: takes the divergence of order 2, above 0, and returns where to begin; a bad guess costs time only.
     """
     ladder = _LADDER if not curve.sampled else [order for order in _LADDER if order <= _LARGEST_SAMPLED_ORDER]
-    start = min(guess(max(curve.at(2.0), _TINY)), curve.steep_from())
+    start = min(guess(max(curve.at(2.0), _TINY)), steep_from(curve))
+    smooth = smooth_to(curve)
     if curve.pairs >= _MANY:
         # The best order of a sketch is near, and finding it there costs nothing.
-        start = best_order(curve.sketch(), objective, guess).order
-        ladder = _ladder_around(start, ladder, curve.smooth_to)
-    search = _Search(curve, objective)
-    if curve.smooth_to < 2 and curve.pairs <= _FEW:
+        start = best_order(sketch(curve), objective, guess).order
+        ladder = _ladder_around(start, ladder, smooth)
+    search = _Search(curve, objective, smooth)
+    if smooth < 2 and curve.pairs <= _FEW:
         # Bounds for samples of any mechanism rise, level off and rise again: there may be several minima.
         start = min(ladder, key=search.value)
     search.refine(*search.bracket(ladder, start))
     return search.best()
 
 
-def _ladder_around(guess: float, ladder: list[float], smooth_to: float) -> list[float]:
+def _ladder_around(guess: float, ladder: list[float], smooth: float) -> list[float]:
     """Returns a ladder with finer steps around `guess` and those of `ladder` farther away."""
     near = 1 + (guess - 1) * (1 + np.array([-0.2, -0.06, -0.02, -0.005, 0.0, 0.005, 0.02, 0.06, 0.2]))
-    near[near > smooth_to] = np.rint(near[near > smooth_to])
+    near[near > smooth] = np.rint(near[near > smooth])
     fine = [float(order) for order in np.unique(near) if ladder[0] <= order <= ladder[-1]]
     return [order for order in ladder if order < fine[0]] + fine + [order for order in ladder if order > fine[-1]]
 
@@ -103,8 +104,9 @@ def _ladder_around(guess: float, ladder: list[float], smooth_to: float) -> list[
 class _Search:
     """What is known of one objective: its value at each order asked for so far."""
 
-    def __init__(self, curve: RenyiCurve, objective: Objective) -> None:
+    def __init__(self, curve: RenyiCurve, objective: Objective, smooth: float) -> None:
         self._curve = curve
+        self._smooth_to = smooth
         self._objective = objective
         self._values: dict[float, float] = {}
 
@@ -138,7 +140,7 @@ class _Search:
     def refine(self, low: float, high: float) -> None:
         """Evaluates orders between two rungs until the best one is known."""
         # Between 1 and 2 there is no kink.
-        if high <= max(2.0, self._curve.smooth_to):
+        if high <= max(2.0, self._smooth_to):
             self._refine_smooth(low, high)
         else:
             self._refine_kinked(low, high)
@@ -187,7 +189,7 @@ class _Search:
 
     def _best_between(self, left: int) -> float:
         """Returns the best order between an integer and the next."""
-        curve = self._curve.piece(left)
+        curve = piece(self._curve, left)
         return self._zoom(curve, max(left, 1 + 1e-9), left + 1)[0]
 
     def _propose(self, low: float, high: float) -> tuple[float, float]:

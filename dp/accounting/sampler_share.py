@@ -16,15 +16,20 @@ from dp.accounting.accountant import Bound, Method
 from dp.checks import float_below
 from dp.noise.samplers import TOTAL_VARIATION_BITS
 
-__all__ = ["bound_with_samplers", "epsilons_with_samplers"]
+__all__ = ["bound_under_target", "bound_with_samplers", "epsilons_with_samplers"]
 
 _Array = npt.NDArray[np.float64]
 
 _ROUNDING: Final = 1e-12
 """Relative: what may be lost in computing a share."""
 
-_MOST_GUESSES: Final = 128
-"""The first guess of the samplers' share is nearly always enough; where it keeps growing, nothing is finite."""
+_MOST_GUESSES: Final = 40
+"""The first guess of the samplers' share is nearly always enough; where it keeps growing, nothing is finite.
+
+What a ledger's records claim follows from this number: it must stay.
+"""
+
+_NO_GUARANTEE: Final = Bound(math.inf, None, Method.NO_GUARANTEE)
 
 
 def epsilons_with_samplers(epsilon: Callable[[_Array], _Array], delta: Fraction, samples: _Array) -> _Array:
@@ -58,35 +63,48 @@ def epsilons_with_samplers(epsilon: Callable[[_Array], _Array], delta: Fraction,
     return np.where(result <= guess, result, math.inf)
 
 
-def bound_with_samplers(
-    epsilon: Callable[[float], Bound], delta: Fraction, samples: int, *, assumed: float | None = None
-) -> Bound:
-    """Returns the bound for noise from the samplers, of one composition and in exact numbers.
+def bound_with_samplers(epsilon: Callable[[float], Bound], delta: Fraction, samples: int) -> Bound:
+    """Returns the bound for noise from the samplers, of one composition: `epsilons_with_samplers` for a single one.
 
     Args:
         epsilon: the bound for true noise, by delta.
         delta: for which it is wanted.
         samples: of noise, in all.
-        assumed: an epsilon whose share is set aside first, and steps of at least 1 from it; None for one a little above
-            that of true noise, and steps as small. If no more comes out than was assumed, the share is enough.
     """
-    step = 1.0
-    if assumed is None or not samples:
-        bound = epsilon(float_below(delta))
-        if not samples:
-            return bound
-        step = 1e-9 * bound.value + 1e-12
-        assumed = bound.value + step
+    bound = _NO_GUARANTEE
+
+    def value(deltas: _Array) -> _Array:
+        nonlocal bound
+        bound = epsilon(float(deltas[0]))
+        return np.array([bound.value])
+
+    (result,) = epsilons_with_samplers(value, delta, np.array([float(samples)]))
+    return bound if bound.value == result else _NO_GUARANTEE
+
+
+def bound_under_target(epsilon: Callable[[float], Bound], *, delta: Fraction, samples: int, target: float) -> Bound:
+    """Returns the bound for noise from the samplers, where the share of delta is that of a target, in exact numbers.
+
+    Plans hold this figure, and ledgers what `epsilons_with_samplers` returns, to the bit: one search cannot replace
+    the other.
+
+    Args:
+        epsilon: the bound for true noise, by delta.
+        delta: for which it is wanted.
+        samples: of noise, in all.
+        target: the epsilon whose share is set aside. If more than that comes out, the share is that of more.
+    """
     distance = Fraction(samples, 2**TOTAL_VARIATION_BITS)
-    for _ in range(_MOST_GUESSES):
+    assumed = target
+    # Each step assumes at least 1 more, so that it is soon more than delta has room for.
+    while True:
         try:
             left = delta - distance * (1 + Fraction(math.exp(assumed)))
         except OverflowError:
-            left = Fraction(0)
+            return _NO_GUARANTEE
         if left <= 0:
-            break
+            return _NO_GUARANTEE
         bound = epsilon(float_below(left))
         if bound.value <= assumed or bound.value == math.inf:
             return bound
-        assumed = bound.value + step
-    return Bound(math.inf, None, Method.NO_GUARANTEE)
+        assumed = bound.value + 1

@@ -12,7 +12,7 @@ __all__ = ["centrals_of"]
 
 
 def centrals_of(
-    header: Header, event: Event, count: int, known_to: SampleKnownTo, dimension: int
+    header: Header, event: Event, count: int, *, known_to: SampleKnownTo, dimension: int
 ) -> tuple[Central, ...]:
     """Returns the records of releases to which one trusted party adds the noise.
 
@@ -34,7 +34,9 @@ def centrals_of(
             record
             for part, times in event.events
             if times
-            for record in centrals_of(header, part, check_count("count", times * count), known_to, dimension)
+            for record in centrals_of(
+                header, part, check_count("count", times * count), known_to=known_to, dimension=dimension
+            )
         )
     sampling = None
     mechanism = event

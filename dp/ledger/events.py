@@ -194,17 +194,22 @@ def noise_samples(release: Reserve | Central) -> int:
 
 def _round(header: Header, reserve: Reserve, honest: int) -> Event:
     update = _distributed(
-        header, reserve, honest, reserve.local_variance, reserve.squared_norm_bound, reserve.dimension
+        header,
+        reserve,
+        honest,
+        reserve.local_variance,
+        squared_norm=reserve.squared_norm_bound,
+        dimension=reserve.dimension,
     )
     if reserve.clip_bit_variance is None:
         return update
     # The bit is sent as -1 or +1, one more coordinate with noise of its own scale: the two divergences add up.
-    bit = _distributed(header, reserve, honest, reserve.clip_bit_variance, 1, 1)
+    bit = _distributed(header, reserve, honest, reserve.clip_bit_variance, squared_norm=1, dimension=1)
     return Composed(((update, 1), (bit, 1)))
 
 
 def _distributed(
-    header: Header, reserve: Reserve, honest: int, local_variance: Fraction, squared_norm: int, dimension: int
+    header: Header, reserve: Reserve, honest: int, local_variance: Fraction, *, squared_norm: int, dimension: int
 ) -> Event:
     # Two vectors of a norm differ by at most twice that norm. Add/remove is refused by the events themselves.
     factor = 2 if header.relation is Relation.REPLACE_ONE else 1

@@ -26,11 +26,14 @@ class Reading:
         chains: of the files, up to the first that has a fault.
         records: of these files, up to the fault.
         fault: what is wrong with the last of these files; None if nothing is.
+        unread: why the file after these cannot be read; None if there is none, or it was not tried. To be raised where
+            the records before it have no fault: a fault that they have is told even if later files are lost.
     """
 
     chains: tuple[Chain, ...]
     records: tuple[Record, ...]
     fault: BadRecordError | None
+    unread: OSError | None
 
 
 def read_ledger(paths: Sequence[str | PathLike[str]]) -> Reading:
@@ -42,16 +45,20 @@ def read_ledger(paths: Sequence[str | PathLike[str]]) -> Reading:
     Raises:
         InvalidParameterError: there is no path.
         LedgerRefusedError: the first file continues another one, without which nothing can be added up.
-        OSError: a file cannot be read.
     """
     if not paths:
         raise InvalidParameterError("paths", (), "at least one")
     chains: list[Chain] = []
     records: list[Record] = []
     fault: BadRecordError | None = None
+    unread: OSError | None = None
     for file, path in enumerate(paths):
         head = chains[-1].head if chains else NO_HEAD
-        chain = read_chain(read_lines(Path(path)))
+        try:
+            chain = read_chain(read_lines(Path(path)))
+        except OSError as error:
+            unread = error
+            break
         chains.append(chain)
         fault = chain.fault
         if chain.header is not None and chain.continues != head:
@@ -63,4 +70,4 @@ def read_ledger(paths: Sequence[str | PathLike[str]]) -> Reading:
             records += chain.records
         if fault is not None:
             break
-    return Reading(chains=tuple(chains), records=tuple(records), fault=fault)
+    return Reading(chains=tuple(chains), records=tuple(records), fault=fault, unread=unread)

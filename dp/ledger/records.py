@@ -117,7 +117,7 @@ class Reserve:
         clip_norm: informative: the clip norm, the exact rational of a float.
         scale: informative: steps of the lattice for one unit of the vector.
         rounding: informative: the probability at which a rounding is redrawn.
-        epsilon: this round's promise alone, as `ledger_epsilon.claimed` rounds it; None if it is not finite.
+        epsilon: this round's promise alone, as `dp.ledger.epsilon` rounds it; None if it is not finite.
     """
 
     round: int

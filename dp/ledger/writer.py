@@ -230,7 +230,7 @@ class Ledger:
             InvalidParameterError: a figure is out of its range.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to, dimension))
+        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension))
 
     def record_past(
         self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
@@ -243,7 +243,7 @@ class Ledger:
             InvalidParameterError: a figure is out of its range.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to, dimension), past=True)
+        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension), past=True)
 
     def sign_head(self) -> bytes:
         """Signs everything so far; returns the new head.
@@ -350,15 +350,16 @@ def _read(paths: Sequence[_PathLike]) -> tuple[LedgerState, EpsilonTable, Chain]
 
     Raises:
         BadRecordError: there is a fault; the first is raised.
+        OSError: a file cannot be read, and no file before it has a fault.
     """
     reading = read_ledger(paths)
     replayed = replay(reading.records)
     state = replayed.state
     table = EpsilonTable(Fraction(1) if state is None else state.header.delta)
     false_claim = None if state is None else table.false_claim(state.releases)
-    for fault in (None if false_claim is None else false_claim[1], replayed.fault, reading.fault):
-        if fault is not None:
-            raise fault
+    for error in (None if false_claim is None else false_claim[1], replayed.fault, reading.fault, reading.unread):
+        if error is not None:
+            raise error
     if state is None:
         raise BadRecordError(1, Fault.FIELDS, "there is no complete record")
     return state, table, reading.chains[-1]

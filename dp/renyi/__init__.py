@@ -10,8 +10,9 @@ Everything here is an upper bound, rounding included. Curves are added up, and c
 * `gaussian_without_replacement_rdp`: a sample of a fixed size, under replace-one.
 """
 
-from dp.renyi.curve import RenyiCurve, discrete_gaussian_rdp
+from dp.renyi.curve import RenyiCurve
 from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp
+from dp.renyi.formulas import discrete_gaussian_rdp
 from dp.renyi.sampled_gaussian import poisson_gaussian_rdp
 from dp.renyi.sampled_without_replacement import gaussian_without_replacement_rdp
 from dp.renyi.skellam_numerical import numerical_skellam_rdp

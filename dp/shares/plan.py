@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Final, Self
 
 from dp.accounting.accountant import Bound, Method, RdpAccountant
-from dp.accounting.sampler_share import bound_with_samplers
+from dp.accounting.sampler_share import bound_under_target
 from dp.checks import check_count
 from dp.errors import InvalidParameterError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
@@ -292,15 +292,17 @@ class DistributedPlan:
             survivors = self.min_survivors
         honest = check_count("survivors", survivors, self.colluders + 1, self.clients) - self.colluders
         squared, absolute = self.squared_sensitivity, self.l1_sensitivity
-        update = self._noisy(honest, self.local_variance, squared, absolute, self.padded_dimension)
+        update = self._noisy(
+            honest, self.local_variance, squared=squared, absolute=absolute, dimension=self.padded_dimension
+        )
         if self.clip_bit_variance is None:
             return update
         # The bit is sent as -1 or +1. Whose contribution is zeroed sends 0; whose is replaced, perhaps the other one.
         most = 2 if self.relation is Relation.REPLACE_ONE else 1
-        bit = self._noisy(honest, self.clip_bit_variance, most * most, most, 1)
+        bit = self._noisy(honest, self.clip_bit_variance, squared=most * most, absolute=most, dimension=1)
         return Composed(((update, 1), (bit, 1)))
 
-    def _noisy(self, honest: int, local_variance: Fraction, squared: int, absolute: int, dimension: int) -> Event:
+    def _noisy(self, honest: int, local_variance: Fraction, *, squared: int, absolute: int, dimension: int) -> Event:
         if self.mechanism == SKELLAM:
             return Skellam(honest * local_variance, squared, absolute, self.relation, self.unit)
         return DistributedDiscreteGaussian(
@@ -310,7 +312,8 @@ class DistributedPlan:
     def _epsilon(self, event: Event) -> Bound:
         accountant = RdpAccountant().compose(event, self.rounds)
         samples = self.rounds * self.clients * self.noisy_coordinates
-        return bound_with_samplers(accountant.epsilon, self.delta, samples, assumed=float(self.target_epsilon))
+        target = float(self.target_epsilon)
+        return bound_under_target(accountant.epsilon, delta=self.delta, samples=samples, target=target)
 
 
 if {field.name for field in fields(DistributedPlan)} != set(FIELDS):  # pragma: no cover

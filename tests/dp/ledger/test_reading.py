@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from dp.ledger.audit import audit
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
 from dp.ledger.records import decode
 from dp.ledger.writer import Ledger
-from tests.kit.ledger_scene import HEADER, KEY, a_ledger, a_round, lines_of
+from tests.kit.ledger_scene import HEADER, KEY, a_ledger, a_round, changed, lines_of, rechained
 
 
 def test_a_ledger_continues_another_with_all_that_was_spent(tmp_path: Path):
@@ -68,3 +69,25 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path):
     with pytest.raises(BadRecordError) as refused:
         Ledger.open(tmp_path / "next", predecessors=[tmp_path / "two"])
     assert (refused.value.record, refused.value.fault) == (1, Fault.CHAIN)
+
+
+@pytest.mark.parametrize("wrong", [{"epsilon": "1/10"}, {"round": 1}], ids=str)
+def test_a_wrong_figure_is_told_even_where_the_file_after_it_cannot_be_read(tmp_path: Path, wrong: dict[str, object]):
+    first, missing = tmp_path / "first", tmp_path / "missing"
+    with Ledger.create(first, HEADER) as ledger:
+        ledger.reserve(a_round(1))
+        ledger.reserve(a_round(2))
+        ledger.finish()
+    for read in (
+        lambda: audit([first, missing]),
+        lambda: Ledger.create(tmp_path / "new", HEADER, None, [first, missing]),
+    ):
+        with pytest.raises(FileNotFoundError, match="missing"):
+            read()
+    header, one, two, close = lines_of(first)
+    first.write_bytes(rechained([header, one, changed(two, **wrong), close]))
+    report = audit([first, missing])
+    assert [(fault.record, fault.fault) for fault in report.faults] == [(3, Fault.FIGURE)]
+    assert len(report.files) == len(report.releases) == 1
+    with pytest.raises(BadRecordError):
+        Ledger.create(tmp_path / "new", HEADER, None, [first, missing])

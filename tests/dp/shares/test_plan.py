@@ -15,34 +15,11 @@ from dp.accounting.accountant import Method, RdpAccountant
 from dp.errors import InvalidParameterError
 from dp.events import DistributedDiscreteGaussian, Skellam
 from dp.shares.plan import DistributedPlan
-from dp.shares.planning import InfeasiblePlanError, plan
+from dp.shares.planning import InfeasiblePlanError
 from dp.vocabulary import Adversary, Relation, SampleKnownTo, Sampling, Unit
+from tests.kit.distributed_plans import OUTSIDERS, planned
 
 SKELLAM, GAUSSIAN = "skellam", "distributed-discrete-gaussian"
-
-
-USUAL = {
-    "epsilon": 5.0,
-    "delta": 1e-5,
-    "rounds": 100,
-    "sampling": None,
-    "clip": 1.0,
-    "dimension": 1000,
-    "clients": 100,
-    "min_survivors": 70,
-    "colluders": 0,
-    "modulus_bits": 20,
-}
-
-
-OUTSIDERS = {
-    "sampling": Sampling(SampleKnownTo.PARTICIPANTS, population=10**5, sample=100),
-    "adversary": Adversary.OUTSIDER,
-}
-
-
-def planned(**changes):
-    return plan(**(USUAL | changes))
 
 
 def test_the_dropout_figures():

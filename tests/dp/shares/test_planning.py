@@ -12,35 +12,16 @@ import pytest
 from dp.accounting.accountant import RdpAccountant
 from dp.errors import DPError, InvalidParameterError
 from dp.events import SampledWithoutReplacement
-from dp.shares.planning import InfeasiblePlanError, plan
-from dp.vocabulary import Adversary, Relation, SampleKnownTo, Sampling, Unit
+from dp.shares.planning import InfeasiblePlanError
+from dp.vocabulary import Relation, SampleKnownTo, Sampling, Unit
 from tests.kit import skellam_oracle as oracle
+from tests.kit.distributed_plans import OUTSIDERS, planned
 
 SKELLAM, GAUSSIAN = "skellam", "distributed-discrete-gaussian"
 both = pytest.mark.parametrize("mechanism", [SKELLAM, GAUSSIAN])
 
-USUAL = {
-    "epsilon": 5.0,
-    "delta": 1e-5,
-    "rounds": 100,
-    "sampling": None,
-    "clip": 1.0,
-    "dimension": 1000,
-    "clients": 100,
-    "min_survivors": 70,
-    "colluders": 0,
-    "modulus_bits": 20,
-}
-OUTSIDERS = {
-    "sampling": Sampling(SampleKnownTo.PARTICIPANTS, population=10**5, sample=100),
-    "adversary": Adversary.OUTSIDER,
-}
 LITTLE_NOISE = {"rounds": 1, "dimension": 60, "clients": 10, "min_survivors": 8, "modulus_bits": 9}
 """So little that the numerical divergence is the better bound."""
-
-
-def planned(**changes):
-    return plan(**(USUAL | changes))
 
 
 def samplers_share(plan):
