@@ -1,10 +1,12 @@
 """Scipy's special functions, loaded when one is first needed: importing scipy takes half a second.
 
-Scipy comes with the extra `dp`. Without it, the first function that needs it raises `MissingExtraError`.
+Scipy comes with the extra `dp`. Whether it is installed is asked at import, which is quick, so that a missing extra is
+told before any data is touched.
 """
 
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +15,9 @@ import numpy.typing as npt
 from dp.errors import MissingExtraError
 
 __all__ = ["erf", "erfcinv", "erfcx", "erfcx_at", "ndtr", "ndtri"]
+
+if find_spec("scipy") is None:  # pragma: no cover - run in a fresh process by the tests
+    raise MissingExtraError("dp", "scipy")
 
 _Array = npt.NDArray[np.float64]
 
@@ -49,7 +54,4 @@ def ndtri(x: float) -> float:
 
 @cache
 def _special() -> ModuleType:
-    try:
-        return import_module("scipy.special")
-    except ModuleNotFoundError as error:  # pragma: no cover - run in a fresh process by the tests
-        raise MissingExtraError("dp", "scipy") from error
+    return import_module("scipy.special")

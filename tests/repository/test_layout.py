@@ -8,14 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE: dict[str, tuple[str, str]] = {
-    "secagg/checks.py": ("tests/secagg", "?"),
-    "secagg/graph/sentences.py": ("tests/secagg", "?"),
-    "dp/accounting/order_search.py": ("tests/dp", "?"),
-    "dp/ledger/audit_report.py": ("tests/dp", "?"),
-}
-"""Module: where it is tested, and why not in the place of its name."""
-
 MODULES = sorted(
     path.relative_to(ROOT)
     for package in ("secagg", "dp", "fl")
@@ -31,13 +23,5 @@ def own_tests(module: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_every_module_has_a_test_file_of_its_name_or_says_where(module: Path):
-    if str(module) in ELSEWHERE:
-        assert not own_tests(module), "it has one now: take it off the list"
-        assert (ROOT / ELSEWHERE[str(module)][0]).exists()
-    else:
-        assert own_tests(module), f"tests/{module.parent}/test_{module.stem}.py is missing"
-
-
-def test_the_list_names_modules_that_exist():
-    assert not set(ELSEWHERE) - {str(module) for module in MODULES}
+def test_every_module_has_a_test_file_of_its_name(module: Path):
+    assert own_tests(module), f"tests/{module.parent}/test_{module.stem}.py is missing"
