@@ -36,9 +36,15 @@ def check_fraction(parameter: str, value: object, *, below: Fraction = Fraction(
     Raises:
         InvalidParameterError: with what was offered.
     """
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    # By its decimals: a numpy.float32 of 0.1 is meant as 0.1.
-    part = float(str(value)) if number else math.nan
+    part = math.nan
+    if isinstance(value, np.floating):
+        # By its decimals: a numpy.float32 of 0.1 is meant as 0.1.
+        part = float(np.format_float_scientific(value))
+    elif isinstance(value, np.integer) or type(value) is int:
+        # No other integer is a part of anything, and the largest are no floats.
+        part = 0.0 if value == 0 else math.nan
+    elif type(value) is float:
+        part = value
     if not 0 <= part < below:
         raise InvalidParameterError(parameter, value, f"a number, at least 0 and below {below}")
     return part

@@ -53,9 +53,10 @@ class ClientSession(Uncopyable):
         identity: its long-term key; needed in the ACTIVE model.
         executor: runs the mask generation in shards; a thread pool. None is serial.
         before_answering: called with the stage before each answer but the first, when the message for it has come. What
-            it raises is raised by `receive`, nothing is answered and no state is spent. It may be called again for one
-            stage, where a message turns out to be malformed or the vector to be unusable, and it must not call
-            this session.
+            it raises is raised by `receive`, and nothing is answered. A `RemoteError` ends the session, as any of the
+            server's faults does; anything else leaves it as it was. It may be called again for one stage, where a
+            message turns out to be malformed or the vector to be unusable. It must not call this session: that waits
+            for itself.
 
     Raises:
         InvalidParameterError: the client's id is none.
@@ -179,7 +180,7 @@ class ClientSession(Uncopyable):
         digest = hashlib.sha256(data).digest()
         if digest in self._accepted:
             return self._last_reply if digest == self._accepted[-1] else None
-        if self._over:
+        if self._over or (self._session is not None and self._state is None):
             raise StateSpentError("the session")
         try:
             reply = self._advance(data, given)
@@ -189,8 +190,9 @@ class ClientSession(Uncopyable):
             self._end()
             raise
         finally:
-            if self._state is not None and self._state.spent:
-                # Something failed half-way, such as an executor: the secrets are gone, and so is the session.
+            if self._session is not None and (self._state is None or self._state.spent):
+                # The last answer was given; or something failed half-way, such as an executor: the secrets are gone,
+                # and so is the session.
                 self._end()
         encoded = None
         if reply is not None and self._session is not None:
@@ -244,6 +246,8 @@ class ClientSession(Uncopyable):
             InvalidInputError: the identity or the wrapping key does not fit.
         """
         content = read_snapshot(SnapshotRole.CLIENT, data, _Snapshot, wrapping_key)
+        if content.session is not None and content.session[0].adversary is not content.policy.adversary:
+            raise InvalidStateError("the snapshot's session is of another adversary model than its policy")
         session = cls(content.client, content.policy, identity, executor=executor, before_answering=before_answering)
         session._over = content.over
         session._session = content.session
@@ -270,8 +274,6 @@ class ClientSession(Uncopyable):
         if self._before_answering is not None:
             self._before_answering(transition.stage)
         self._state, reply = transition.take(self._state, message, given)
-        if self._state is None:
-            self._end()
         return reply
 
     def _accept_invitation(self, data: bytes) -> Message:
@@ -283,7 +285,9 @@ class ClientSession(Uncopyable):
 
     @property
     def _transition(self) -> Transition | None:
-        return None if self._state is None else transition_of(self._state)
+        # Read once: another thread may end the session meanwhile.
+        state = self._state
+        return None if state is None else transition_of(state)
 
     def _end(self) -> None:
         self._state = None

@@ -6,7 +6,7 @@ walk it. Each state has a file of its own, with the paper's step above its code.
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from secagg.client.advertising_keys import AdvertisingKeys
@@ -67,7 +67,7 @@ class Input:
         executor: runs the mask generation; None is serial.
     """
 
-    vector: Vector | None = None
+    vector: Vector | None = field(default=None, repr=False)
     model_digest: bytes = NO_MODEL
     executor: Executor | None = None
 

@@ -57,6 +57,7 @@ def goes_on(scene: Scene) -> PrivateSum:
     return released
 
 
+@pytest.mark.slow
 @both_models
 def test_another_plan_is_refused(tmp_path: Path, adversary: AdversaryModel):
     scene = begun(tmp_path, adversary)

@@ -15,6 +15,7 @@ from secagg.client.session import ClientSession
 from tests.kit.private_round_scene import ACTIVE, OTHER, VICTIM, Scene, planned
 
 
+@pytest.mark.slow
 def test_a_request_that_overtakes_the_survivors_is_answered_after_the_reserve_or_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_fewer_survivors_than_the_noise_is_calibrated_to_are_refused(
     assert scene.ledger.unsettled == (() if adversary is ACTIVE else (1,))
 
 
+@pytest.mark.slow
 @both_models
 def test_as_many_survivors_as_the_noise_is_calibrated_to_are_enough(tmp_path: Path, adversary: AdversaryModel):
     scene = Scene(tmp_path, planned(adversary=adversary, **TERMS)).begin().until("masked_input")

@@ -91,6 +91,7 @@ def test_a_ghost_is_found_by_its_strangers_when_it_does_not_sign():
     assert scene.deliver(scene.neighbours(CAREFUL)[0], request(scene, signed)) is not None
 
 
+@pytest.mark.slow
 @sparse_only
 @pytest.mark.parametrize("forger", ["nobody", "accomplice"])
 def test_a_signature_cannot_be_made_up_for_a_ghost(forger: str):

@@ -95,6 +95,7 @@ def test_signatures_of_the_other_side_do_not_fill_a_quorum():
         assert error.reason == "the signature over the survivor set does not verify"
 
 
+@pytest.mark.slow
 def test_against_a_policy_that_assumes_too_few_corrupt_clients_the_attack_succeeds():
     scene = Scene(ACTIVE, policy={"corrupt_fraction": 0.0}, params={"threshold": 5}).until("consistency")
     corrupt, surviving, dropped = next(

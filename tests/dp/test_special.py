@@ -14,6 +14,7 @@ def in_a_fresh_process(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["dp", "dp.durable", "fl.private"])
 def test_an_import_does_not_load_scipy(package: str) -> None:
     loaded = in_a_fresh_process(f"import sys, {package}; print(*sys.modules)").split()
@@ -21,6 +22,7 @@ def test_an_import_does_not_load_scipy(package: str) -> None:
     assert not [name for name in loaded if name.split(".")[0] == "scipy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["dp", "dp.durable", "fl.private"])
 def test_without_scipy_the_import_says_what_to_install(package: str) -> None:
     code = (

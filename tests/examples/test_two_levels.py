@@ -54,6 +54,7 @@ def test_the_example_prints_what_each_server_learns(tmp_path: Path):
     ]
 
 
+@pytest.mark.slow
 def test_two_levels_give_the_plain_sum_of_the_integers_at_any_modulus(example: ModuleType):
     schema = ArraySchema.of([np.zeros(5)])
     for bits in (8, 16, 33):

@@ -289,6 +289,7 @@ def test_every_threshold_of_a_curious_sparse_session(threshold: int, stage: str)
     assert compare(drawn) == (threshold < 4 or stage == "advertise_keys")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adversary", "threshold", "corrupt", "absent"), [(ACTIVE, 4, 4, 3), (CURIOUS, 3, 3, 1)], ids=["ACTIVE", "CURIOUS"]
 )
@@ -305,6 +306,7 @@ def test_a_certificate_that_holds_for_all_who_are_invited_may_not_hold_for_the_r
         assert not compare(whole._replace(terms=terms | stricter))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", list(AdversaryModel), ids=lambda model: model.name)
 def test_a_session_that_may_not_stay_alive_is_refused_by_both(adversary: AdversaryModel):
     p = make_params(11, adversary, neighbours=6, min_survivors=8)

@@ -1021,6 +1021,7 @@ def test_every_neighbourhood_has_its_quorum_and_the_majority_may_be_missing(corr
             run(p, on_wire=lie, policy=policy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "why"), [(16, None), (18, "no majority signed")])
 def test_its_own_signature_counts_though_the_server_leaves_it_out(n: int, why: str | None):
     # Eight others on the arc about it give every neighbourhood its quorum; with its own they are nine.

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.kit.printed_programs import BLOCK, check_programs
 
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.mark.slow
 def test_every_program_prints_what_the_readme_says(tmp_path: Path) -> None:
     check_programs(README, tmp_path, at_least=3)
 

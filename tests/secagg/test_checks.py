@@ -13,6 +13,15 @@ from secagg.checks import MAX_CLIENT_ID, check_client_id, check_fraction, check_
 from secagg.errors import InvalidParameterError
 
 
+class Shown(float):
+    """A float that prints as another."""
+
+    def __str__(self) -> str:
+        return "0.0"
+
+    __repr__ = __str__
+
+
 class Loud(int):
     """An int that prints as anything."""
 
@@ -47,7 +56,24 @@ def test_a_part_is_the_decimal_that_it_shows(value: object, part: float):
 
 
 @pytest.mark.parametrize(
-    "value", [-0.1, 0.5, 1, True, "0.1", None, math.nan, math.inf, Fraction(1, 4), Decimal("0.1"), np.float64(math.nan)]
+    "value",
+    [
+        -0.1,
+        0.5,
+        1,
+        True,
+        "0.1",
+        None,
+        math.nan,
+        math.inf,
+        Fraction(1, 4),
+        Decimal("0.1"),
+        np.float64(math.nan),
+        Shown(0.4),
+        10**400,
+        np.float32(0.5),
+        np.int8(1),
+    ],
 )
 def test_what_is_no_part_below_a_half_is_refused(value: object):
     with pytest.raises(InvalidParameterError) as refused:

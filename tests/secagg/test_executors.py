@@ -29,6 +29,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
             yield pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", Suite)
 @pytest.mark.parametrize("bits", [8, 32])
 @pytest.mark.parametrize("plan", [(1, 1), (5, 1), (1, 3), (2, 2)])

@@ -290,6 +290,7 @@ def test_accountants_survive_pickling_and_show_what_they_hold() -> None:
         accountant.events[SKELLAM] = 1  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_more_honest_noise_never_costs() -> None:
     for make in (
         lambda n: Skellam(n * Fraction(40), 400, 400),

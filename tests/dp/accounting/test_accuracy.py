@@ -76,6 +76,7 @@ def test_real_orders_are_exact_wherever_they_are() -> None:
         assert abs(off(*case)) <= ALLOWED, case
 
 
+@pytest.mark.slow
 def test_integer_orders_are_exact_wherever_they_are() -> None:
     rng = np.random.default_rng(12)
     for _ in range(40):

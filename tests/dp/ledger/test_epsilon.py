@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath
+import pytest
 
 from dp.ledger.curves import ORDERS
 from dp.ledger.epsilon import EpsilonTable, covers
@@ -54,6 +55,7 @@ def test_a_claim_may_be_more_than_it_has_to_be_and_not_less():
     assert not covers(Fraction(10**30), math.inf)
 
 
+@pytest.mark.slow
 def test_many_different_rounds_get_a_bound_a_little_above_the_accountants():
     table, events = EpsilonTable(HEADER.delta), EventTable(replace(HEADER, colluders=0))
     rounds = [

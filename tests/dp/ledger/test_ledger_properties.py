@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -96,5 +97,6 @@ class Server(RuleBasedStateMachine):
         assert len(self.ledger.lines_since(NO_HEAD)) == report.files[-1].records
 
 
+@pytest.mark.slow
 def test_whatever_a_server_does_its_ledger_is_sound_and_within_the_budget():
     run_state_machine_as_test(Server, settings=settings(max_examples=20, stateful_step_count=15, deadline=None))

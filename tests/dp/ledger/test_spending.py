@@ -43,6 +43,7 @@ def test_a_ledger_spends_what_the_formulas_say(tmp_path: Path):
         assert expected * (1 - 1e-6) < ledger.spent <= expected * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_a_plan_and_the_ledger_of_its_rounds_agree(tmp_path: Path):
     planned = plan(
         epsilon=4.0,

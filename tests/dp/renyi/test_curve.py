@@ -70,6 +70,7 @@ def test_a_sample_of_several_gaussians_is_a_sample_of_one() -> None:
     assert spent(several, 100).epsilon(1e-5).value == pytest.approx(spent(sampled(0.01, 1.0), 100).epsilon(1e-5).value)
 
 
+@pytest.mark.slow
 def test_thousands_of_different_rounds_are_the_sum_of_each() -> None:
     rng = np.random.default_rng(3)
     for low, high in ((1e-3, 0.05), (1e-6, 1e-5)):

@@ -23,6 +23,7 @@ def relative(value: float, exact: mp.mpf) -> float:
     return float((mp.mpf(value) - exact) / exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("q", "sigma", "order"), [(1e-8, 0.3, 1.5), (0.5, 1.0, 7.25), (1e-3, 5.0, 63.5)])
 def test_the_oracle_agrees_with_an_adaptive_quadrature(q: float, sigma: float, order: float) -> None:
     assert (
@@ -35,6 +36,7 @@ def test_the_oracle_agrees_with_an_adaptive_quadrature(q: float, sigma: float, o
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.3, 0.45, 1.0, 2.0, 7.0, 50.0])
 @pytest.mark.parametrize("q", [1e-8, 1e-4, 0.03, 0.5])
 def test_real_orders_are_exact(q: float, sigma: float) -> None:
@@ -42,6 +44,7 @@ def test_real_orders_are_exact(q: float, sigma: float) -> None:
         assert abs(relative(poisson(q, sigma, order), oracle.poisson_gaussian(q, sigma, order))) < 1e-12, order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.0, 7.0, 50.0])
 @pytest.mark.parametrize("q", [1e-8, 1e-4, 0.03, 0.5])
 def test_integer_orders_are_exact(q: float, sigma: float) -> None:
@@ -78,6 +81,7 @@ def test_order_1_is_the_kullback_leibler_divergence(q: float, sigma: float) -> N
     assert abs(relative(poisson(q, sigma, 1.0), oracle.kullback_leibler(q, sigma))) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("formula", [poisson_gaussian_rdp, gaussian_without_replacement_rdp])
 def test_many_pairs_at_once_are_each_what_they_are_alone(formula) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(5)

@@ -23,6 +23,7 @@ def relative(value: float, exact: mp.mpf) -> float:
     return float((mp.mpf(value) - exact) / exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "sigma"), [(0.05, 0.5), (1e-4, 1.0), (0.6, 1.0), (0.05, 4.0)])
 def test_sampling_without_replacement_is_the_integral_over_the_hockey_stick_profiles(part: float, sigma: float) -> None:
     for order in (1.2, 7.5):
@@ -46,6 +47,7 @@ def normal_mixture_divergence(weights, first, second, sigma, order) -> mp.mpf:  
     return float((np.logaddexp.reduce(logs) + norm) / (order - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("g", [0.01, 0.3])
 def test_no_choice_of_neighbours_beats_the_bound_without_replacement(g: float, sigma: float) -> None:

@@ -63,6 +63,7 @@ def test_epsilon_never_rises_with_the_survivors(mechanism, epsilon, rounds, dime
     assert values[least - found.colluders - 1] == float(found.promised_epsilon)
 
 
+@pytest.mark.slow
 def test_epsilon_never_rises_where_the_numerical_bound_ends():
     # The central variance passes 10**4 on the way.
     found = planned(epsilon=3.0, rounds=1, clients=400, min_survivors=40, dimension=500, modulus_bits=13)
@@ -252,6 +253,7 @@ def test_a_promise_that_does_not_hold_is_found():
         dataclasses.replace(found, local_variance=found.local_variance / 2).verify()
 
 
+@pytest.mark.slow
 def test_bits_are_an_event_of_their_own_that_counts():
     found = planned(clip_bit_noise=10.0)
     update, bit = (event for event, _ in found.event().events)

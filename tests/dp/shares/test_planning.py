@@ -48,6 +48,7 @@ def promise_by_other_means(plan):
     return oracle.epsilon(order, plan.rounds * published, Fraction(str(mp.nstr(delta, 30))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -128,6 +129,7 @@ def test_the_modulus_holds_where_a_finer_lattice_needs_relatively_more_noise(bit
     assert planned(epsilon=20.0, rounds=10, modulus_bits=bits).wrap_probability <= Fraction(1e-6)
 
 
+@pytest.mark.slow
 def test_more_bits_buy_less_noise_until_there_is_nothing_to_gain():
     plans = [planned(modulus_bits=bits) for bits in range(13, 26)]
     noise = [float(found.local_variance) / found.scaled_clip**2 for found in plans]
@@ -145,6 +147,7 @@ def test_discrete_gaussian_shares_are_at_least_a_half_wide():
     assert planned(mechanism=SKELLAM, modulus_bits=4, max_inflation=3.0, **single).local_variance < Fraction(1, 4)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     "changes",

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 import fl.app
@@ -26,6 +27,7 @@ def test_every_command_is_listed_with_what_it_does():
         assert any(name in line.split()[:2] and does in line for line in outcome.output.splitlines()), name
 
 
+@pytest.mark.slow
 def test_what_is_no_screen_is_imported_without_typer_and_rich():
     root = Path(fl.app.__file__).parent
     modules = sorted(

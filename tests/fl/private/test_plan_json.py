@@ -35,6 +35,7 @@ def test_the_text_is_canonical_and_the_digest_is_its_hash(changes: dict[str, Any
     assert plan.digest == hashlib.sha256(text.encode()).digest()
 
 
+@pytest.mark.slow
 def test_no_two_plans_have_one_digest():
     digests = {planned(**changes).digest for changes in PLANS.values()}
     assert len(digests) == len(PLANS)

@@ -238,6 +238,7 @@ def test_adaptive_clipping_begins_with_the_plans_norm():
     unsafe("adaptive.clip_norm", "the first round's clip is 1.0", adaptive=AdaptiveClipping(2.0, 1.0))
 
 
+@pytest.mark.slow
 def test_bits_with_too_little_noise_for_the_promise_are_refused():
     with pytest.raises(InfeasiblePlanError):
         make_plan(**(USUAL | {"adaptive": AdaptiveClipping(1.0, 0.01)}))

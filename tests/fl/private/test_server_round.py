@@ -74,6 +74,7 @@ def test_a_round_that_would_exceed_the_budget_ends_before_anybody_is_invited(tmp
     assert len(poor.lines_since(NO_HEAD)) == 1
 
 
+@pytest.mark.slow
 def test_the_rounds_of_the_plan_fit_its_budget_and_one_more_does_not(tmp_path: Path):
     # Rounds of another plan of the same budget count with this one's.
     plan = planned(adversary=CURIOUS)

@@ -38,6 +38,7 @@ def restored(scene: Scene, data: bytes, **options: Any) -> ServerRound:
     return ServerRound.from_bytes(data, scene.plan, scene.ledger, **options)
 
 
+@pytest.mark.slow
 @both_models
 @pytest.mark.parametrize("key", [None, WRAPPING_KEY], ids=["plain", "wrapped"])
 def test_a_server_that_restarts_at_every_stage_comes_to_the_same(

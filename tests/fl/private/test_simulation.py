@@ -350,6 +350,7 @@ def test_epsilon_of_the_ledger_is_what_its_bytes_come_to(tmp_path: Path, changes
     assert report.total.realised < report.total.promised
 
 
+@pytest.mark.slow
 def test_epsilon_of_a_fine_lattice_is_that_of_the_gaussian_mechanism(tmp_path: Path):
     # Google's accountant knows no Skellam noise; at a variance of 10^5 and more it is the Gaussian's within 2e-3. (At
     # orders near 1, where a large epsilon has its best one, it is less near: Skellam's bound is for whole orders.)
@@ -370,6 +371,7 @@ def test_on_a_coarse_lattice_the_ledger_claims_no_more_than_the_published_bound(
     assert 0.5 * recomputed(tmp_path / "ledger") < scene.ledger.spent <= recomputed(tmp_path / "ledger") * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @both_models
 def test_the_audit_command_agrees_with_the_server(tmp_path: Path, adversary: AdversaryModel):
     scene = Scene(tmp_path, planned(adversary=adversary, adaptive=ADAPTIVE))

@@ -35,6 +35,7 @@ from tests.kit.private_vectors import CONTEXT, clipped, recorded, released
 
 
 # ------------------------------------------------------------------------------------------------- Without the noise
+@pytest.mark.slow
 def test_without_noise_the_sum_is_exactly_that_of_the_rounded_vectors(monkeypatch: pytest.MonkeyPatch):
     without_noise(monkeypatch)
     rounded = recorded(monkeypatch)
@@ -93,6 +94,7 @@ def test_without_noise_the_sum_is_the_true_one_within_its_roundings(
         assert total.denominator == 5.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [2.0**-400, 2.0**-130, 2.0**-61, 2.0**61, 2.0**130, 2.0**400])
 def test_clip_norms_far_from_one_lose_nothing(clip: float, monkeypatch: pytest.MonkeyPatch):
     # Single precision has no such numbers.
@@ -138,6 +140,7 @@ def test_what_is_rounded_is_no_longer_than_the_joint_norm_by_no_hair(monkeypatch
     assert max(norms) <= Fraction(plan.joint_clip(plan.clip)) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mechanism", "other"), [(SKELLAM, "discrete_gaussian"), (DISTRIBUTED_DISCRETE_GAUSSIAN, "skellam")]
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from scipy import stats
 
 from fl.arrays.flatten import flatten
@@ -24,6 +25,7 @@ def within_chi_square(statistic: float, degrees: int, tests: int) -> bool:
     return bool(stats.chi2.ppf(each, degrees) < statistic < stats.chi2.isf(each, degrees))
 
 
+@pytest.mark.slow
 @both_mechanisms
 def test_the_noise_has_the_variance_that_the_plan_promises_at_every_survivor_count(mechanism: str):
     """False-positive rate 1e-6 over all counts (Bonferroni). A variance that is 6 % off fails practically always."""
@@ -67,6 +69,7 @@ def test_on_a_coarse_lattice_rounding_adds_what_it_may_and_no_more():
     assert squares / most < stats.chi2.isf(FALSE_POSITIVES / 2, degrees)
 
 
+@pytest.mark.slow
 @both_mechanisms
 def test_side_values_and_clip_bits_have_the_noise_that_the_plan_promises(mechanism: str):
     """False-positive rate 1e-6 over the three, at two survivor counts."""

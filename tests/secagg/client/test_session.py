@@ -254,3 +254,43 @@ def test_what_is_no_bytes_is_refused_without_harm():
         with pytest.raises(InvalidInputError, match="data"):
             live.server.receive(A, data)
     live.check(live.run())
+
+
+@models
+def test_an_interruption_of_the_last_answer_ends_the_session(
+    adversary: AdversaryModel, monkeypatch: pytest.MonkeyPatch
+):
+    live = at_stage(Live(make_params(adversary)), "unmask")
+    session = live.clients[A]
+
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("secagg.client.session.encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.receive(live.outbound[A])
+    assert session.over
+    assert session.phase == "over"
+    with pytest.raises(StateSpentError):
+        session.receive(live.outbound[A])
+
+
+@models
+def test_a_fault_that_the_hook_finds_ends_the_session_and_anything_else_leaves_it(adversary: AdversaryModel):
+    errors: list[Exception] = [OSError("disk full"), PolicyViolationError("round", 1, 2)]
+
+    def refuse(_: object) -> None:
+        raise errors[0]
+
+    live = at_stage(Live(make_params(adversary)), "share_keys")
+    session = ClientSession.from_bytes(
+        live.clients[A].to_bytes(), identity=live.identities.get(A), before_answering=refuse
+    )
+    with pytest.raises(OSError, match="disk full"):
+        session.receive(live.outbound[A])
+    assert not session.over
+    del errors[0]
+    with pytest.raises(PolicyViolationError):
+        session.receive(live.outbound[A])
+    assert session.over
+    assert session._state is None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from secagg import SERVER, AdversaryModel, ClientSession, UnexpectedMessageError
@@ -170,3 +171,9 @@ def test_what_a_state_holds_is_restored_as_that_state(adversary: AdversaryModel,
     if other not in row.models and not [one for one in TRANSITIONS if one.holds is row.holds and other in one.models]:
         with pytest.raises(InvalidStateError, match=other.name):
             restored(held, other, None)
+
+
+def test_what_the_caller_gives_shows_no_vector():
+    shown = repr(Input(np.array([4242, 17]), bytes(32)))
+    assert shown.startswith("Input(")
+    assert "4242" not in shown

@@ -163,6 +163,7 @@ def test_results_may_be_read_only_and_stay_as_they_are(groups: int, monkeypatch:
     assert all(key == value.tobytes() for key, value in remembered.items())
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_words(monkeypatch: pytest.MonkeyPatch):
     keys = some_keys(6)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:

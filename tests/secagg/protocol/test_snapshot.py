@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,7 +20,9 @@ from secagg import (
     StateSpentError,
     Suite,
 )
+from secagg.client import session as client_session
 from secagg.client.states import AdvertisingKeys
+from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from tests.vectors.live import IDS, Live, make_params
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
@@ -392,3 +395,13 @@ def test_no_snapshot_falls_between_the_invitation_and_the_keys():
     session._state = AdvertisingKeys(live.params, bytes(16), A, live.policy)
     with pytest.raises(InvalidStateError, match="between the invitation and the keys"):
         session.to_bytes()
+
+
+def test_a_session_and_a_policy_of_different_models_are_no_snapshot():
+    live, other = Live(make_params(CURIOUS)), Live(make_params(ACTIVE))
+    live.collect()
+    other.collect()
+    theirs = read_snapshot(SnapshotRole.CLIENT, other.clients[A].to_bytes(), client_session._Snapshot, None)
+    forged = msgspec.structs.replace(theirs, policy=live.policy)
+    with pytest.raises(InvalidStateError, match="another adversary model"):
+        ClientSession.from_bytes(write_snapshot(SnapshotRole.CLIENT, forged, None))

@@ -13,6 +13,7 @@ from tests.kit.audit_scene import run
 from tests.kit.ledger_scene import HEADER, a_round
 
 
+@pytest.mark.slow
 def test_the_plot_shows_what_was_spent_against_the_budget(tmp_path: Path):
     path, plot = tmp_path / "ledger", tmp_path / "plot.svg"
     with Ledger.create(path, replace(HEADER, scope="<ward> & co", budget=Fraction(10**3))) as ledger:

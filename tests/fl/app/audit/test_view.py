@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.kit.audit_scene import head_of, run
 from tests.kit.ledger_scene import KEY, a_ledger
 
@@ -28,6 +30,7 @@ def test_a_sound_ledger_is_shown_round_by_round_and_in_total(path: Path):
     assert output.splitlines()[-1] == f"Fine: eps_promised is {figures['total']['promised']:.4g} of 8."
 
 
+@pytest.mark.slow
 def test_a_long_ledger_is_shown_from_both_ends(tmp_path: Path):
     a_ledger(tmp_path / "ledger", rounds=60)
     output = run(tmp_path / "ledger", "--rows", 5)[1]

@@ -16,6 +16,7 @@ from tests.kit.demo_scene import SMALL, run
 from tests.kit.page import parsed, words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", ["active", "curious"])
 @pytest.mark.parametrize("modulus_bits", ["12", "32", "64"])
 def test_the_demo_succeeds_and_writes_its_figures(tmp_path: Path, adversary: str, modulus_bits: str) -> None:
@@ -34,6 +35,7 @@ def test_the_demo_succeeds_and_writes_its_figures(tmp_path: Path, adversary: str
     assert [bool(one["private"]["accuracy"]) for one in figures["rounds"]] == [True] * 3
 
 
+@pytest.mark.slow
 def test_rounds_without_enough_clients_are_counted_and_none_released_exits_with_1(tmp_path: Path) -> None:
     code, output = run(*SMALL, "--dropout", "0.95", "--report", tmp_path / "report.html")
     assert code == 1
@@ -44,6 +46,7 @@ def test_rounds_without_enough_clients_are_counted_and_none_released_exits_with_
     assert (tmp_path / "report.html").read_text().count("<svg") == 6
 
 
+@pytest.mark.slow
 def test_the_kept_ledger_passes_the_audit_that_the_demo_names(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     code, output = run(*SMALL, "--ledger", folder, "--json", tmp_path / "figures.json")
@@ -68,6 +71,7 @@ def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / LEDGER).read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_without_a_budget_there_is_no_private_run(tmp_path: Path) -> None:
     code, output = run(*SMALL, "--epsilon", "0", "--json", tmp_path / "figures.json")
     assert code == 0, output
@@ -131,6 +135,7 @@ def test_a_sum_that_is_not_exact_is_reported_and_exits_with_1(monkeypatch: pytes
     assert "NOT EXACT" in output
 
 
+@pytest.mark.slow
 def test_a_ledger_that_an_audit_finds_fault_with_is_reported_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(*arguments: object, **keywords: object) -> object:
         report = audit(*arguments, **keywords)  # type: ignore[arg-type]
@@ -142,6 +147,7 @@ def test_a_ledger_that_an_audit_finds_fault_with_is_reported_and_exits_with_1(mo
     assert "the audit of the ledger says: broken" in output
 
 
+@pytest.mark.slow
 def test_the_report_of_a_command_is_the_page(tmp_path: Path) -> None:
     options = [
         "--clients",

@@ -25,6 +25,7 @@ def tree(page: str) -> ET.Element:
     return parsed(page)
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_else(page: str, tree: ET.Element) -> None:
     assert len(page.encode()) < 2_000_000
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:|data:", page)

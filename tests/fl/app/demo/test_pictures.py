@@ -109,6 +109,7 @@ def test_rounding_falls_on_a_logarithmic_axis(result: DemoResult) -> None:
     assert "10⁻" in rounding(result, result.evidence)
 
 
+@pytest.mark.slow
 def test_a_round_that_spent_nothing_leaves_epsilon_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = dict.fromkeys(Stage, frozenset[int]())
     drawn = [nobody, {**nobody, "advertise_keys": frozenset({1, 2, 3})}, nobody]

@@ -15,6 +15,7 @@ from secagg.params import AdversaryModel, default_threshold
 from tests.kit.demo_scene import NOBODY, SMALL, run
 
 
+@pytest.mark.slow
 def test_private_training_learns() -> None:
     report = run_demo(DemoSettings(clients=10, rounds=8, alpha=5, dropout=0, epsilon=40, clip=1))
     last = report.private_rounds[-1]
@@ -23,6 +24,7 @@ def test_private_training_learns() -> None:
     assert last.accuracy_trusted > 0.8
 
 
+@pytest.mark.slow
 def test_the_noise_is_what_the_plan_says() -> None:
     report = run_demo(DemoSettings(clients=5, rounds=3, dropout=0))
     assert report.private is not None
@@ -49,6 +51,7 @@ def test_enough_clients_may_vanish_that_a_round_is_seldom_lost(
     assert tolerated_dropouts(settings) == min(likely, clients - default_threshold(clients) - 1)
 
 
+@pytest.mark.slow
 def test_a_private_round_that_is_lost_after_its_reserve_counts_and_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ ANOTHER_PLAN = [
 ]
 
 
+@pytest.mark.slow
 def test_another_plan_is_refused_and_the_figure_is_named(place: Path, finish: Callable[[str], Path]):
     text = PRIVATE.replace("rounds = 3", "rounds = 1")
     finish(text)

@@ -65,6 +65,7 @@ def test_arrays_that_the_study_uses_again_are_not_mixed_up(place: Path):
     assert [one.metrics for one in again.done] == [one.metrics for one in report.done]
 
 
+@pytest.mark.slow
 def test_everything_at_once_with_noise(place: Path):
     change_study(
         place,
