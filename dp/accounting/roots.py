@@ -39,14 +39,14 @@ def falling_root(excess: Callable[[float], float], low: float, high: float, tole
         else:
             c, at_c, b, at_b = b, at_b, a, at_a
         a, at_a = point, value
-        share = _share(a, b, c, at_a, at_b, at_c)
+        share = _share(a, b, c=c, at_a=at_a, at_b=at_b, at_c=at_c)
         # A step short of half the tolerance would leave the far end where it is.
         least = min(0.5, 0.5 * tolerance / abs(b - a)) if a != b else 0.5
         share = min(1 - least, max(least, share))
     return a if at_a <= 0 else b
 
 
-def _share(a: float, b: float, c: float, at_a: float, at_b: float, at_c: float) -> float:
+def _share(a: float, b: float, *, c: float, at_a: float, at_b: float, at_c: float) -> float:
     """Returns how far from a to b the next point lies: by inverse quadratic interpolation, or half."""
     if not (abs(at_a) + abs(at_b) + abs(at_c) < float("inf")) or at_b == at_c or at_a in (at_b, at_c) or b == c:
         return 0.5

@@ -67,7 +67,7 @@ def _round_within(vector: npt.NDArray[Any], scale: float, squared_norm: int, sou
         scaled = np.multiply(vector, scale, dtype=np.float64)
     rounded = np.zeros(len(vector), np.int64)
     for _ in range(_MOST_ROUNDINGS):
-        add_rounded(rounded, "vector", scaled, 1.0, source)
+        add_rounded(rounded, "vector", values=scaled, spacing=1.0, source=source)
         if squared_length(rounded) <= squared_norm:
             return rounded
         rounded.fill(0)

@@ -199,7 +199,7 @@ class GaussianMechanism:
         """`release` as a function of the noise, which is overwritten, and of the words that rounding takes."""
         values = as_float64("vector", vector, copy=False)
         self._check_shape(values)
-        add_rounded(noise, "vector", values, self.spacing, words)
+        add_rounded(noise, "vector", values=values, spacing=self.spacing, source=words)
         return from_lattice(noise, self.spacing)
 
     def _release_sum(self, vectors: object, noise: Integers, words: WordSource) -> Vector:
@@ -216,7 +216,7 @@ class GaussianMechanism:
             except InvalidParameterError as error:
                 raise InvalidParameterError(f"vectors[{place}]", error.offered, error.allowed) from None
             # Not too large: no entry is above the clip norm.
-            add_rounded(noise, "vector", values, self.spacing, words)
+            add_rounded(noise, "vector", values=values, spacing=self.spacing, source=words)
         return from_lattice(noise, self.spacing)
 
     def _check_shape(self, values: Vector) -> None:

@@ -26,7 +26,7 @@ _CHUNK: Final = 2**13
 """Coordinates handled at a time: the scratch buffers, 8 bytes each, stay in a core's own cache."""
 
 
-def add_rounded(total: Integers, parameter: str, values: Vector, spacing: float, source: WordSource) -> None:
+def add_rounded(total: Integers, parameter: str, *, values: Vector, spacing: float, source: WordSource) -> None:
     """Adds the values, each rounded at random to a multiple of the spacing, to a vector of such multiples.
 
     With y the fraction of value / spacing in units of 2**-53 and k uniform on 0, ..., 2**53 - 1, it is rounded up where

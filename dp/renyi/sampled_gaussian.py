@@ -104,14 +104,24 @@ def _between(order: float, q: _Array, sigma: _Array) -> _Array:
     nodes = np.ceil((max(order, 2.0) + 2 * _TAIL * sigma) / _spacing(sigma))
     if order > 1 and order == math.floor(order):
         summed = order < np.maximum(_WHOLE_SUM, _TERMS_PER_NODE * nodes)
-        return _either(summed, lambda part: _integer_order(int(order), q[part], sigma[part]), order, q, sigma, nodes)
+        return _either(
+            summed,
+            lambda part: _integer_order(int(order), q[part], sigma[part]),
+            order=order,
+            q=q,
+            sigma=sigma,
+            nodes=nodes,
+        )
     lines = nodes > _MOST_NODES
-    return _either(lines, lambda part: _interpolated(order, q[part], sigma[part]), order, q, sigma, nodes)
+    return _either(
+        lines, lambda part: _interpolated(order, q[part], sigma[part]), order=order, q=q, sigma=sigma, nodes=nodes
+    )
 
 
 def _either(
     first: npt.NDArray[np.bool_],
     way: Callable[[npt.NDArray[np.bool_]], _Array],
+    *,
     order: float,
     q: _Array,
     sigma: _Array,
@@ -234,7 +244,7 @@ def _quadrature(order: float, q: _Array, sigma: _Array, nodes: int) -> _Array:
     density = -0.5 * (z / sigma) ** 2
     exponent = density + order * ratio
     if order * -math.log(float(q.min())) > _MENDED_FROM:
-        _mend_steep(exponent, order, q, sigma, z)
+        _mend_steep(exponent, order, q=q, sigma=sigma, z=z)
     scale = np.maximum(exponent.max(axis=1, keepdims=True), density.max(axis=1, keepdims=True))
     weight = density - scale
     unit = np.exp(weight)
@@ -273,7 +283,7 @@ def _grown(a: float, ratio: _Array) -> _Array:
     return grown
 
 
-def _mend_steep(exponent: _Array, order: float, q: _Array, sigma: _Array, z: _Array) -> None:
+def _mend_steep(exponent: _Array, order: float, *, q: _Array, sigma: _Array, z: _Array) -> None:
     """Writes -z^2/2sigma^2 + alpha L into `exponent` where q e^x is above 1 - q and the two may be 10^5 each.
 
     There L is log(1-q) + y + log1p(e^-y), y = (2z - 1 - t)/2sigma^2 with t the turning order, so that the exponent is

@@ -31,7 +31,7 @@ WRAP_PROBABILITY: Final = 1e-6
 
 
 def sum_variance(
-    scaled_clip: float, dimension: int, clients: int, local_variance: float, vectors_per_client: int = 1
+    scaled_clip: float, *, dimension: int, clients: int, local_variance: float, vectors_per_client: int = 1
 ) -> float:
     """Returns V, the largest variance of a coordinate of the sum.
 

@@ -230,7 +230,11 @@ class DistributedPlan:
     def round_wraps(self) -> tuple[float, float]:
         """Returns the estimated probabilities that a round's sum wraps in the vector, and in the clip bit if any."""
         variance = sum_variance(
-            self.scaled_clip, self.padded_dimension, self.clients, float(self.local_variance), self.vectors_per_client
+            self.scaled_clip,
+            dimension=self.padded_dimension,
+            clients=self.clients,
+            local_variance=float(self.local_variance),
+            vectors_per_client=self.vectors_per_client,
         )
         vector = wrap_probability(self.modulus_bits, self.padded_dimension, variance)
         if self.clip_bit_variance is None:

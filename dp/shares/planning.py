@@ -324,7 +324,16 @@ def _largest_clip(like: DistributedPlan, coarsest: float, room: float, most_nois
     def excess(minus_log: float) -> float:
         scaled_clip = math.exp(-minus_log)
         variance = ratio * squared_norm_bound(scaled_clip, dimension, LIKELY)
-        return max(variance / most_noise, sum_variance(scaled_clip, dimension, clients, variance, each) / room) - 1
+        return (
+            max(
+                variance / most_noise,
+                sum_variance(
+                    scaled_clip, dimension=dimension, clients=clients, local_variance=variance, vectors_per_client=each
+                )
+                / room,
+            )
+            - 1
+        )
 
     low, high = -math.log(_FINEST), -math.log(coarsest)
     if low >= high or excess(high) > 0:
@@ -352,7 +361,11 @@ def _finished(found: DistributedPlan, smallest_modulus_bits: int) -> Distributed
 
 def _sum_variance(found: DistributedPlan) -> float:
     return sum_variance(
-        found.scaled_clip, found.padded_dimension, found.clients, float(found.local_variance), found.vectors_per_client
+        found.scaled_clip,
+        dimension=found.padded_dimension,
+        clients=found.clients,
+        local_variance=float(found.local_variance),
+        vectors_per_client=found.vectors_per_client,
     )
 
 

@@ -63,7 +63,9 @@ class AdvertisingKeys(ClientState[Invited]):
         signature = b""
         if self._identity is not None:
             context = session_context(params, invited.session_id)
-            digest = advertisement_digest(params.suite, context, invited.client, seal.public, mask.public)
+            digest = advertisement_digest(
+                params.suite, context, client=invited.client, seal_key=seal.public, mask_key=mask.public
+            )
             signature = self._identity.sign(digest)
         advertised = Advertised(invited, rand[:KEY_BYTES], rand[KEY_BYTES:], signature)
         return SharingKeys(advertised, self._identity), AdvertiseKeys(seal.public, mask.public, signature)

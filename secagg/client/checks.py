@@ -25,6 +25,7 @@ from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
 def check_roster(
     params: SessionParams,
     session_ctx: bytes,
+    *,
     roster: Roster,
     total: int,
     own: RosterEntry,
@@ -73,7 +74,7 @@ def check_roster(
             raise AuthenticationError(SERVER, "one identity key stands for two clients of the roster")
     for entry in entries:
         # A peer's bad key or signature is checked by an honest server on receipt: here the server is at fault.
-        check_advertisement(params, session_ctx, entry, policy.identities, SERVER)
+        check_advertisement(params, session_ctx, entry=entry, identities=policy.identities, culprit=SERVER)
 
 
 def _check_ranks(params: SessionParams, ranks: Sequence[int], total: int) -> None:

@@ -65,7 +65,9 @@ class MaskingInput(ClientState[Shared]):
         # Bonawitz et al. 2017, figure 4, round 2, user: infer U2 from the ciphertexts; abort if they are fewer than t.
         # They are opened here and not in its round 4, so that a seal that does not open is reported in time.
         check_dealers(dealers, index, place.neighbours, params.threshold)
-        held, pairs = open_delivery(cohort, index, dealers, shared.opening_keys, shares.table)
+        held, pairs = open_delivery(
+            cohort, index, dealers=dealers, opening_keys=shared.opening_keys, table=shares.table
+        )
 
         # Ibid.: y_u = x_u + PRG(b_u) + the sum over v in U2 of +-PRG(s_uv), modulo R. Bell et al. 2020: over N(u) only.
         task_ctx = cohort.task_context(model_digest, shares.dealers)

@@ -42,12 +42,19 @@ class SharingKeys(ClientState[Advertised]):
         seal, mask = KeyPair(advertised.seal_private), KeyPair(advertised.mask_private)
         own = RosterEntry(invited.client, seal.public, mask.public, advertised.signature)
         roster = decode_roster(message.entries, params)
-        check_roster(params, session_context(params, invited.session_id), roster, message.total, own, policy)
+        check_roster(
+            params,
+            session_context(params, invited.session_id),
+            roster=roster,
+            total=message.total,
+            own=own,
+            policy=policy,
+        )
 
         # Ibid.: sample the seed b_u, split s_u and b_u t-out-of-N(u), encrypt each neighbour's pair of shares to it.
         cohort = Cohort(params, invited.session_id, roster)
         index = roster.index[invited.client]
-        table, opening_keys = deal(cohort, index, seal, advertised.mask_private, rand)
+        table, opening_keys = deal(cohort, index, seal=seal, mask_private=advertised.mask_private, rand=rand)
         seed = rand[:SEED_BYTES]
         membership = Membership(
             params=params,

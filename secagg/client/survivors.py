@@ -58,4 +58,10 @@ def fix(masked: Masked, message: SurvivorSet) -> tuple[Fixed, Cohort]:
 
 def consistency_digest_of(fixed: Fixed, cohort: Cohort) -> bytes:
     """Returns what this client signs, and what the others must have signed."""
-    return consistency_digest(cohort.params.suite, fixed.task_ctx, cohort.roster_hash, fixed.survivors, fixed.total)
+    return consistency_digest(
+        cohort.params.suite,
+        fixed.task_ctx,
+        roster_hash=cohort.roster_hash,
+        survivors=fixed.survivors,
+        total=fixed.total,
+    )

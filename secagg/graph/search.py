@@ -92,7 +92,9 @@ class _Search:
         n, corrupt = setting.smallest, setting.corrupt
         if setting.active:
             # In a large cohort w decides, not c; in a small one the exact leaps make up for the difference.
-            floors.needed = needed_floor(n, corrupt, k // 2, self.log_per_pair, floors.needed)
+            floors.needed = needed_floor(
+                n, corrupt, window=k // 2, log_probability=self.log_per_pair, guess=floors.needed
+            )
             return 2 * floors.needed + 2 * floors.lost
         floors.corrupt = Hypergeometric(n, corrupt, k).quantile_floor(self.log_per_client, floors.corrupt)
         return floors.corrupt + floors.lost + 1

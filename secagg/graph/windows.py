@@ -40,7 +40,7 @@ def log_two_windows(population: int, marked: int, window: int, needed: int) -> f
     return min(0.0, first.log_pmf(needed) + log_second + math.log(weighted) + 2 * ROUNDING)
 
 
-def needed_floor(population: int, marked: int, window: int, log_probability: float, guess: int) -> int:
+def needed_floor(population: int, marked: int, *, window: int, log_probability: float, guess: int) -> int:
     """Returns a lower bound of the smallest w for which the two windows stay within that probability.
 
     Takes a few constant-time steps from a good guess.

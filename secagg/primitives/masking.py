@@ -124,7 +124,7 @@ def apply_masks(
     if not add and not subtract:
         return
     if executor is None:
-        _accumulate(accumulator, suite, add, subtract, 0)
+        _accumulate(accumulator, suite, add=add, subtract=subtract, start=0)
         return
     length = accumulator.shape[0]
     if length == 0:
@@ -165,7 +165,7 @@ def sum_masks(
         InvalidParameterError: a key, the suite or the range is unusable.
     """
     total: Words = np.zeros(len(coordinates), dtype)
-    _accumulate(total, suite, add, subtract, coordinates.start)
+    _accumulate(total, suite, add=add, subtract=subtract, start=coordinates.start)
     return total
 
 
@@ -250,7 +250,7 @@ def _sums_of_groups(results: Iterator[Words], groups: int) -> Iterator[Words]:
         yield total
 
 
-def _accumulate(target: Words, suite: Suite, add: Sequence[bytes], subtract: Sequence[bytes], start: int) -> None:
+def _accumulate(target: Words, suite: Suite, *, add: Sequence[bytes], subtract: Sequence[bytes], start: int) -> None:
     """Adds the masks' words from number `start` on to `target`."""
     first_byte = start * target.itemsize
     last_byte = first_byte + target.nbytes

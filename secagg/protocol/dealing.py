@@ -32,7 +32,7 @@ def dealing_rand_bytes(neighbours: int) -> int:
     return 3 * SEED_BYTES + neighbours * NONCE_BYTES
 
 
-def deal(cohort: Cohort, index: int, seal: KeyPair, mask_private: bytes, rand: bytes) -> tuple[bytes, bytes]:
+def deal(cohort: Cohort, index: int, *, seal: KeyPair, mask_private: bytes, rand: bytes) -> tuple[bytes, bytes]:
     """Splits both secrets and seals each neighbour's pair of shares.
 
     Args:
@@ -72,7 +72,7 @@ def count_records(cohort: Cohort, index: int, dealers: Present) -> int:
 
 
 def open_delivery(
-    cohort: Cohort, index: int, dealers: Present, opening_keys: bytes, table: bytes
+    cohort: Cohort, index: int, *, dealers: Present, opening_keys: bytes, table: bytes
 ) -> tuple[Present, bytes]:
     """Opens what the neighbours dealt to a client.
 
@@ -99,7 +99,9 @@ def open_delivery(
         at += SHARE_RECORD_BYTES
         key = opening_keys[32 * position : 32 * (position + 1)]
         pair = cohort.seal_context(dealer, index).unseal(key, record[:SEALED_BYTES])
-        if pair is not None and _as_committed(cohort, dealer, index, pair, record[SEALED_BYTES:]):
+        if pair is not None and _as_committed(
+            cohort, dealer=dealer, holder=index, pair=pair, commitments=record[SEALED_BYTES:]
+        ):
             held[dealer] = True
             pairs += pair
     return held, bytes(pairs)
@@ -119,7 +121,7 @@ def select_answer(held: Present, survivors: Present, pairs: bytes) -> bytes:
     return table[np.arange(len(table)), wanted].tobytes()
 
 
-def _as_committed(cohort: Cohort, dealer: int, holder: int, pair: bytes, commitments: bytes) -> bool:
+def _as_committed(cohort: Cohort, *, dealer: int, holder: int, pair: bytes, commitments: bytes) -> bool:
     if len(pair) != PAIR_BYTES:
         return False
     points, _, canonical = decode_shares(pair)

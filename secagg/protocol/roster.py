@@ -108,6 +108,7 @@ def decode_roster(data: bytes, params: SessionParams) -> Roster:
 def check_advertisement(
     params: SessionParams,
     session_ctx: bytes,
+    *,
     entry: RosterEntry,
     identities: Mapping[ClientId, bytes],
     culprit: Culprit,
@@ -130,5 +131,7 @@ def check_advertisement(
         identity = identities.get(entry.client)
         if identity is None:
             raise AuthenticationError(culprit, f"no identity key is known for client {entry.client}")
-        digest = advertisement_digest(params.suite, session_ctx, entry.client, entry.seal_key, entry.mask_key)
+        digest = advertisement_digest(
+            params.suite, session_ctx, client=entry.client, seal_key=entry.seal_key, mask_key=entry.mask_key
+        )
         verify(identity, digest, entry.signature, culprit, f"the keys of client {entry.client}")

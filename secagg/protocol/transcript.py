@@ -98,12 +98,14 @@ def task_digest(suite: Suite, task_ctx: bytes) -> bytes:
     return hash_fields(suite, labels.TASK_DIGEST, task_ctx)
 
 
-def advertisement_digest(suite: Suite, session_ctx: bytes, client: ClientId, seal_key: bytes, mask_key: bytes) -> bytes:
+def advertisement_digest(
+    suite: Suite, session_ctx: bytes, *, client: ClientId, seal_key: bytes, mask_key: bytes
+) -> bytes:
     """Returns what a client signs in stage 0."""
     return hash_fields(suite, labels.ADVERTISEMENT_SIGNATURE, session_ctx, u64(client), seal_key, mask_key)
 
 
-def consistency_digest(suite: Suite, task_ctx: bytes, roster_hash: bytes, survivors: bytes, total: int) -> bytes:
+def consistency_digest(suite: Suite, task_ctx: bytes, *, roster_hash: bytes, survivors: bytes, total: int) -> bytes:
     """Returns what a client signs in stage 3; `survivors` is the bitmap over the roster."""
     return hash_fields(
         suite, labels.CONSISTENCY_SIGNATURE, task_ctx, roster_hash, survivors, total.to_bytes(4, "little")

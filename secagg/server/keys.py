@@ -86,7 +86,9 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
 
     def _accept(self, sender: ClientId, message: AdvertiseKeys) -> None:
         entry = RosterEntry(sender, message.seal_key, message.mask_key, message.signature)
-        check_advertisement(self.params, self._session_ctx, entry, self.facts.identities, sender)
+        check_advertisement(
+            self.params, self._session_ctx, entry=entry, identities=self.facts.identities, culprit=sender
+        )
         keys = {entry.seal_key, entry.mask_key}
         if len(keys) != 2 or keys & self._keys:
             # The first arrival wins: a client that repeats a key later has copied it.

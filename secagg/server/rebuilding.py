@@ -22,6 +22,7 @@ Present = npt.NDArray[np.bool_]
 
 def rebuild_secrets(
     cohort: Cohort,
+    *,
     dealers: Present,
     survivors: Present,
     seed_commitments: npt.NDArray[np.uint8],
@@ -78,6 +79,7 @@ def _reconstruct(
 def remove_masks(
     cohort: Cohort,
     secrets: dict[int, bytes | KeyPair],
+    *,
     survivors: Present,
     task_ctx: bytes,
     masked_sum: npt.NDArray[np.unsignedinteger],
@@ -99,7 +101,9 @@ def remove_masks(
         if isinstance(secret, bytes):
             subtract.append(cohort.self_mask(index, secret, task_ctx))
         else:
-            for survivor, mask in _masks_with_survivors(cohort, index, secret, survivors, task_ctx):
+            for survivor, mask in _masks_with_survivors(
+                cohort, index, key=secret, survivors=survivors, task_ctx=task_ctx
+            ):
                 # The survivor added this mask if its own index is the smaller one, else it subtracted it.
                 (subtract if survivor < index else add).append(mask)
     apply_masks(masked_sum, add, subtract, cohort.params.suite, executor)
@@ -107,7 +111,7 @@ def remove_masks(
 
 
 def _masks_with_survivors(
-    cohort: Cohort, index: int, key: KeyPair, survivors: Present, task_ctx: bytes
+    cohort: Cohort, index: int, *, key: KeyPair, survivors: Present, task_ctx: bytes
 ) -> Iterator[tuple[int, bytes]]:
     neighbours = cohort.graph.neighbours(index)
     for peer in neighbours[survivors[neighbours]].tolist():

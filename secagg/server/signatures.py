@@ -36,9 +36,9 @@ class CollectingSignatures(CollectingFromRoster[Summed, ConsistencySignature]):
         self._digest = consistency_digest(
             self.params.suite,
             self._cohort.task_context(facts.dealt.model_digest, facts.dealt.dealers),
-            self._cohort.roster_hash,
-            facts.survivors,
-            int(np.count_nonzero(self._survivors)),
+            roster_hash=self._cohort.roster_hash,
+            survivors=facts.survivors,
+            total=int(np.count_nonzero(self._survivors)),
         )
 
     def _accept(self, sender: ClientId, message: ConsistencySignature) -> None:

@@ -103,11 +103,11 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
         summed = self.facts.summed
         secrets, errors = rebuild_secrets(
             self._cohort,
-            self._dealers,
-            self._survivors,
-            summed.dealt.seed_commitments,
-            self._limbs,
-            self._available,
+            dealers=self._dealers,
+            survivors=self._survivors,
+            seed_commitments=summed.dealt.seed_commitments,
+            limbs=self._limbs,
+            available=self._available,
         )
         for error in errors:
             self.faults.setdefault(error.dealer, Fault(self.stage, type(error).__name__, str(error)))
@@ -117,6 +117,8 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
         # A copy, so that a failing executor leaves the stage as it was and the caller can close it again.
         total = summed.masked_sum.copy()
         task_ctx = self._cohort.task_context(summed.dealt.model_digest, summed.dealt.dealers)
-        remove_masks(self._cohort, secrets, self._survivors, task_ctx, total, executor)
+        remove_masks(
+            self._cohort, secrets, survivors=self._survivors, task_ctx=task_ctx, masked_sum=total, executor=executor
+        )
         self._closed = True
         return Result(total, frozenset(self._clients(self._survivors)), dict(self.faults))

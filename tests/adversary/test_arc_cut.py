@@ -218,7 +218,12 @@ def test_over_real_bytes_a_server_reads_the_sum_of_an_arc_from_clients_that_assu
     last = server._current
     summed = last.facts.summed
     secrets, errors = rebuild_secrets(
-        cohort, last._dealers, last._survivors, summed.dealt.seed_commitments, last._limbs, last._available
+        cohort,
+        dealers=last._dealers,
+        survivors=last._survivors,
+        seed_commitments=summed.dealt.seed_commitments,
+        limbs=last._limbs,
+        available=last._available,
     )
     assert not errors
 

@@ -26,7 +26,9 @@ def misdealt(scene: Scene, kind: int) -> Scene:
     if kind == KIND_MASK_KEY:
         mask_private, rand = os.urandom(32), seed + rand[32:]
     cohort = scene.cohort(LIAR)
-    table, _ = deal(cohort, cohort.roster.index[LIAR], KeyPair(advertised.seal_private), mask_private, rand)
+    table, _ = deal(
+        cohort, cohort.roster.index[LIAR], seal=KeyPair(advertised.seal_private), mask_private=mask_private, rand=rand
+    )
     replies[LIAR] = scene.altered(replies[LIAR], table=table)
     scene.upload(replies)
     scene.close()

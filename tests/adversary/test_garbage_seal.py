@@ -158,7 +158,7 @@ def test_what_is_dealt_along_another_ring_opens_for_nobody_in_whose_place_it_lie
     cohort = scene.server._current.facts.cohort()
     cohort.graph = Graph(len(cohort.roster), NEIGHBOURS, seed, cohort.params.suite)
     seal = KeyPair(advertised.seal_private)
-    table, _ = deal(cohort, cohort.roster.index[LIAR], seal, advertised.mask_private, rand)
+    table, _ = deal(cohort, cohort.roster.index[LIAR], seal=seal, mask_private=advertised.mask_private, rand=rand)
     replies[LIAR] = scene.altered(replies[LIAR], table=table)
     scene.upload(replies)
     scene.close()

@@ -33,7 +33,11 @@ def signed(
     cohort = scene.public()
     task_ctx = cohort.task_context(model, scene.bitmap(client, scene.ids if dealers is None else dealers))
     digest = consistency_digest(
-        scene.params.suite, task_ctx, cohort.roster_hash, scene.bitmap(client, survivors), total
+        scene.params.suite,
+        task_ctx,
+        roster_hash=cohort.roster_hash,
+        survivors=scene.bitmap(client, survivors),
+        total=total,
     )
     return scene.identities[client].sign(digest)
 

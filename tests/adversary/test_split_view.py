@@ -40,7 +40,9 @@ def split(scene: Scene, corrupt: list[int], surviving: list[int], dropped: list[
     answers: dict[int, bytes] = {}
     for view, honest in ((list(scene.ids), surviving), (without(scene.ids, TARGET), dropped)):
         survivors = scene.bitmap(TARGET, view)
-        digest = consistency_digest(scene.params.suite, task_ctx, cohort.roster_hash, survivors, len(view))
+        digest = consistency_digest(
+            scene.params.suite, task_ctx, roster_hash=cohort.roster_hash, survivors=survivors, total=len(view)
+        )
         signatures = {client: scene.identities[client].sign(digest) for client in corrupt}
         for client in honest:
             message = scene.read(scene.deliver(client, scene.survivor_set(client, view)))

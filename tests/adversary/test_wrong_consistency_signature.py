@@ -23,7 +23,9 @@ def another_set(scene: Scene) -> bytes:
     cohort, others = scene.public(), without(scene.ids, SPARE)
     task_ctx = cohort.task_context(scene.models[LIAR], scene.bitmap(LIAR, scene.ids))
     survivors = scene.bitmap(LIAR, others)
-    digest = consistency_digest(scene.params.suite, task_ctx, cohort.roster_hash, survivors, len(others))
+    digest = consistency_digest(
+        scene.params.suite, task_ctx, roster_hash=cohort.roster_hash, survivors=survivors, total=len(others)
+    )
     return scene.identities[LIAR].sign(digest)
 
 

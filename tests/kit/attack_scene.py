@@ -354,7 +354,9 @@ class Scene:
         if not self.params.active:
             return replace(entry, signature=b"")
         context = session_context(self.params, self.session_id)
-        digest = advertisement_digest(self.params.suite, context, entry.client, entry.seal_key, entry.mask_key)
+        digest = advertisement_digest(
+            self.params.suite, context, client=entry.client, seal_key=entry.seal_key, mask_key=entry.mask_key
+        )
         return replace(entry, signature=self.identities[entry.client if signer is None else signer].sign(digest))
 
     def survivor_set(self, client: ClientId, survivors: Collection[ClientId], total: int | None = None) -> bytes:

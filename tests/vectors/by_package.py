@@ -46,7 +46,9 @@ def key_schedule(given: Json) -> Json:
     outward, inward = cohort.seal_context(dealer, holder), cohort.seal_context(holder, dealer)
     pair = [bytes.fromhex(given["mask_key_share"]), bytes.fromhex(given["self_mask_share"])]
     survivors = _bitmap(given["survivors"], len(roster))
-    signed = consistency_digest(suite, task_ctx, cohort.roster_hash, survivors, len(given["survivors"]))
+    signed = consistency_digest(
+        suite, task_ctx, roster_hash=cohort.roster_hash, survivors=survivors, total=len(given["survivors"])
+    )
     seed = bytes.fromhex(given["self_mask_seed"])
     return {
         "params": params.encode().hex(),
@@ -171,7 +173,7 @@ def accept_share(given: Json) -> Json:
     cohort = Cohort(params, bytes(16), Roster([RosterEntry(i, b"", b"", b"") for i in range(4)]))
     dealer, holder, share = given["dealer"], given["holder"], bytes.fromhex(given["share"])
     commitments = b"".join(cohort.share_commitment(dealer, holder, kind, share) for kind in (1, 2))
-    if not _as_committed(cohort, dealer, holder, share + share, commitments):
+    if not _as_committed(cohort, dealer=dealer, holder=holder, pair=share + share, commitments=commitments):
         raise Refused
     return {}
 
@@ -253,6 +255,8 @@ class _Person:
         self.seal = KeyPair(bytes.fromhex(given["seal_private"]))
         self.mask = KeyPair(bytes.fromhex(given["mask_private"]))
         self.identity = Identity(bytes.fromhex(given["identity_seed"]))
-        self.digest = advertisement_digest(params.suite, session_ctx, client, self.seal.public, self.mask.public)
+        self.digest = advertisement_digest(
+            params.suite, session_ctx, client=client, seal_key=self.seal.public, mask_key=self.mask.public
+        )
         signed = self.identity.sign(self.digest) if params.active else b""
         self.entry = RosterEntry(client, self.seal.public, self.mask.public, signed)

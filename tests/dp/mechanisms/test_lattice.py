@@ -13,7 +13,7 @@ SPACING = 2.0**-4
 
 def rounded(values: list[float]) -> np.ndarray:
     total = np.zeros(len(values), dtype=np.int64)
-    add_rounded(total, "vector", np.array(values), SPACING, Keystream(bytes(32)))
+    add_rounded(total, "vector", values=np.array(values), spacing=SPACING, source=Keystream(bytes(32)))
     return total
 
 

@@ -37,7 +37,7 @@ def test_the_scale_is_that_of_the_published_formula(bits, clients, dimension, pr
             2 * k * mp.sqrt(mp.mpf(clip) ** 2 * clients**2 / dimension + clients * mp.mpf(sigma) ** 2)
         )
         scaled_clip, local_variance = float(scale * clip), float((scale * sigma) ** 2)
-    variance = sum_variance(scaled_clip, dimension, clients, local_variance)
+    variance = sum_variance(scaled_clip, dimension=dimension, clients=clients, local_variance=local_variance)
     assert needed_bits(dimension, probability, variance) == pytest.approx(bits, abs=1e-9)
     assert largest_sum_variance(bits, dimension, probability) == pytest.approx(variance, rel=1e-9)
     assert wrap_probability(bits, dimension, variance) == pytest.approx(probability, rel=1e-6)
@@ -50,7 +50,15 @@ def test_the_figures_for_a_hundred_clients(dimension, noise_multiplier, bits):
     # Noise set for half of the hundred, on the lattice on which rounding adds a half to the square of the sensitivity.
     clip = scaled_clip_of(math.sqrt(1.5), dimension, LIKELY)
     local_variance = noise_multiplier**2 * squared_norm_bound(clip, dimension, LIKELY) / 50
-    assert round(needed_bits(dimension, 1e-6, sum_variance(clip, dimension, 100, local_variance)), 1) == bits
+    assert (
+        round(
+            needed_bits(
+                dimension, 1e-6, sum_variance(clip, dimension=dimension, clients=100, local_variance=local_variance)
+            ),
+            1,
+        )
+        == bits
+    )
 
 
 @pytest.mark.parametrize("worst", ["spread", "single", "opposite"])
@@ -58,7 +66,9 @@ def test_the_figures_for_a_hundred_clients(dimension, noise_multiplier, bits):
 def test_noisy_rotated_sums_wrap_no_more_often_than_estimated(worst, local_variance, clip):
     rng = np.random.default_rng(7)
     trials, dimension, clients, probability = 6000, 64, 20, 0.05
-    bits = needed_bits(dimension, probability, sum_variance(clip, dimension, clients, local_variance))
+    bits = needed_bits(
+        dimension, probability, sum_variance(clip, dimension=dimension, clients=clients, local_variance=local_variance)
+    )
     # All clients have the same vector, or half of them its negative.
     vector = np.eye(dimension)[0] if worst == "single" else rng.standard_normal(dimension)
     signs = rng.choice([-1.0, 1.0], (trials, dimension))

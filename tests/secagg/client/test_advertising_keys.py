@@ -32,7 +32,9 @@ def test_two_fresh_keys_are_advertised_and_signed_against_a_lying_server(adversa
     assert message.mask_key == KeyPair(bytes(range(32, 64))).public
     if adversary is ACTIVE:
         context = session_context(live.params, SESSION)
-        digest = advertisement_digest(live.params.suite, context, A, message.seal_key, message.mask_key)
+        digest = advertisement_digest(
+            live.params.suite, context, client=A, seal_key=message.seal_key, mask_key=message.mask_key
+        )
         verify(live.public_keys[A], digest, message.signature, A, "the keys")
     else:
         assert message.signature == b""

@@ -52,7 +52,8 @@ def test_a_floor_of_what_two_windows_need_is_never_too_large(
 ) -> None:
     allowed = -bits * math.log(2) - math.log(ring[0] ** 2 / 2)
     exact = next(w for w in range(ring[2] + 2) if log_two_windows(*ring, w) <= allowed)
-    floor = needed_floor(*ring, allowed, guess)
+    population, marked, window = ring
+    floor = needed_floor(population, marked, window=window, log_probability=allowed, guess=guess)
     assert floor <= exact
     assert floor >= exact - 2
 

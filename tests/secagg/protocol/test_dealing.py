@@ -15,7 +15,7 @@ EVERYONE = np.ones(7, np.bool_)
 
 def dealt(index: int) -> tuple[bytes, bytes]:
     rand = bytes(number % 251 for number in range(index, index + dealing_rand_bytes(6)))
-    return deal(COHORT, index, pair(IDS[index], 1), pair(IDS[index], 2).private_bytes(), rand)
+    return deal(COHORT, index, seal=pair(IDS[index], 1), mask_private=pair(IDS[index], 2).private_bytes(), rand=rand)
 
 
 TABLES, OPENING_KEYS = zip(*map(dealt, range(7)), strict=True)
@@ -34,7 +34,9 @@ def delivery(holder: int) -> bytes:
 def test_everyone_opens_what_everyone_dealt_and_a_threshold_rebuilds_both_secrets():
     opened = {}
     for holder in range(7):
-        held, pairs = open_delivery(COHORT, holder, EVERYONE, OPENING_KEYS[holder], delivery(holder))
+        held, pairs = open_delivery(
+            COHORT, holder, dealers=EVERYONE, opening_keys=OPENING_KEYS[holder], table=delivery(holder)
+        )
         dealers = [dealer for dealer in range(7) if dealer != holder]
         assert np.flatnonzero(held).tolist() == dealers
         assert len(pairs) == 6 * PAIR_BYTES
@@ -58,7 +60,7 @@ def test_a_record_that_does_not_open_or_match_is_left_out_and_costs_nobody_else(
     for place in (0, 50, 119, 120, 136, 151):
         table = bytearray(good)
         table[2 * SHARE_RECORD_BYTES + place] ^= 1
-        held, pairs = open_delivery(COHORT, 0, EVERYONE, OPENING_KEYS[0], bytes(table))
+        held, pairs = open_delivery(COHORT, 0, dealers=EVERYONE, opening_keys=OPENING_KEYS[0], table=bytes(table))
         assert np.flatnonzero(held).tolist() == [1, 2, 4, 5, 6]
         assert len(pairs) == 5 * PAIR_BYTES
 
@@ -68,7 +70,7 @@ def test_records_come_from_those_who_dealt():
     assert count_records(COHORT, 0, some) == 4
     kept = [at for at, dealer in enumerate(range(1, 7)) if some[dealer]]
     table = b"".join(delivery(0)[at * SHARE_RECORD_BYTES :][:SHARE_RECORD_BYTES] for at in kept)
-    held, _ = open_delivery(COHORT, 0, some, OPENING_KEYS[0], table)
+    held, _ = open_delivery(COHORT, 0, dealers=some, opening_keys=OPENING_KEYS[0], table=table)
     assert np.flatnonzero(held).tolist() == [2, 3, 5, 6]
 
 

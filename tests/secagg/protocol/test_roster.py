@@ -16,7 +16,7 @@ IDENTITY = Identity(bytes(32))
 
 def entry(client: int, *, signed: bool) -> RosterEntry:
     seal, mask = (KeyPair(bytes([client, use]) * 16).public for use in (1, 2))
-    digest = advertisement_digest(make_params().suite, CONTEXT, client, seal, mask)
+    digest = advertisement_digest(make_params().suite, CONTEXT, client=client, seal_key=seal, mask_key=mask)
     return RosterEntry(client, seal, mask, IDENTITY.sign(digest) if signed else b"")
 
 
@@ -44,8 +44,10 @@ def test_a_part_keeps_its_ranks_and_so_its_points():
 
 
 def test_a_sound_advertisement_is_taken():
-    check_advertisement(make_params(ACTIVE), CONTEXT, entry(2, signed=True), {2: IDENTITY.public_key}, 2)
-    check_advertisement(make_params(CURIOUS), CONTEXT, entry(2, signed=False), {}, 2)
+    check_advertisement(
+        make_params(ACTIVE), CONTEXT, entry=entry(2, signed=True), identities={2: IDENTITY.public_key}, culprit=2
+    )
+    check_advertisement(make_params(CURIOUS), CONTEXT, entry=entry(2, signed=False), identities={}, culprit=2)
 
 
 @pytest.mark.parametrize("culprit", [2, SERVER])
@@ -62,5 +64,5 @@ def test_who_checks_names_who_is_at_fault(culprit):
         (good, known, b"x" * 32),
     ):
         with pytest.raises(AuthenticationError) as caught:
-            check_advertisement(params, context, wrong, keys, culprit)
+            check_advertisement(params, context, entry=wrong, identities=keys, culprit=culprit)
         assert caught.value.culprit == culprit

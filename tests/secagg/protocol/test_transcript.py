@@ -91,9 +91,12 @@ def test_digests_of_different_uses_and_subjects_differ():
     made = [
         graph_seed(SUITE, bytes(32)),
         task_digest(SUITE, bytes(32)),
-        *(advertisement_digest(SUITE, bytes(32), client, b"s", b"m") for client in (1, 2)),
-        advertisement_digest(SUITE, bytes(32), 1, b"m", b"s"),
-        *(consistency_digest(SUITE, bytes(32), bytes(32), b"\x07", total) for total in (3, 4)),
+        *(advertisement_digest(SUITE, bytes(32), client=client, seal_key=b"s", mask_key=b"m") for client in (1, 2)),
+        advertisement_digest(SUITE, bytes(32), client=1, seal_key=b"m", mask_key=b"s"),
+        *(
+            consistency_digest(SUITE, bytes(32), roster_hash=bytes(32), survivors=b"\x07", total=total)
+            for total in (3, 4)
+        ),
         *(self_mask_commitment(SUITE, bytes(32), client, bytes(32)) for client in (1, 2)),
     ]
     assert len(set(made)) == len(made)
