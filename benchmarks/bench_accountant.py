@@ -73,7 +73,7 @@ def test_rounds_that_all_differ(benchmark, q, sigma):
         return accountant.epsilon(1e-6)
 
     bound = benchmark.pedantic(epsilon, setup=forget, rounds=3)
-    exact = math.fsum(poisson_gaussian_rdp(bound.order, parts, noises))
+    exact = math.fsum(poisson_gaussian_rdp(bound.order, probability=parts, noise_multiplier=noises))
     assert bound.value == pytest.approx(converted(bound.order, exact, 1e-6), rel=1e-11)
 
 

@@ -29,22 +29,26 @@ def forget():
     choosing._certify.cache_clear()
 
 
+def assumed(setting):
+    return dict(zip(("corrupt", "dropout", "adversary"), setting[1:], strict=True))
+
+
 @each_setting
 def test_choose(benchmark, setting, expected):
     """Nothing is kept from one choice to the next."""
-    chosen = benchmark(choose, *setting)
+    chosen = benchmark(choose, setting[0], **assumed(setting))
     assert chosen.holds
     assert (chosen.neighbours, chosen.threshold) == expected
 
 
 @pytest.mark.parametrize("setting", [setting for setting, _ in SETTINGS], ids=str)
 def test_certify_for_the_first_time(benchmark, setting):
-    chosen = choose(*setting)
-    offer = (setting[0], chosen.neighbours, chosen.threshold, *setting[1:])
-    assert benchmark.pedantic(certify, offer, setup=forget, rounds=20) == chosen
+    chosen = choose(setting[0], **assumed(setting))
+    offer = {"neighbours": chosen.neighbours, "threshold": chosen.threshold, **assumed(setting)}
+    assert benchmark.pedantic(certify, (setting[0],), offer, setup=forget, rounds=20) == chosen
 
 
 def test_certify_again(benchmark):
-    offer = (10**4, 210, 152, 0.1, 0.1, ACTIVE)
-    first = certify(*offer)
-    assert benchmark(certify, *offer) is first
+    offer = {"neighbours": 210, "threshold": 152, "corrupt": 0.1, "dropout": 0.1, "adversary": ACTIVE}
+    first = certify(10**4, **offer)
+    assert benchmark(certify, 10**4, **offer) is first

@@ -50,7 +50,7 @@ def some_keys(count: int) -> list[bytes]:
 def cipher() -> None:
     """AES-128-CTR through `cryptography` over a warm buffer, nothing else."""
     plain, out = bytes(BUFFER_BYTES), bytearray(BUFFER_BYTES)
-    update_into = open_keystream(Suite.AES_128_CTR, bytes(32), 0, CIPHER_BYTES)
+    update_into = open_keystream(Suite.AES_128_CTR, bytes(32), start=0, stop=CIPHER_BYTES)
     for _ in range(CIPHER_BYTES // BUFFER_BYTES):
         update_into(plain, out)
 
@@ -84,7 +84,7 @@ def expected_words(dtype: WordDtype, keys: list[bytes], places: list[int]) -> li
         first = place * dtype.itemsize
         total = 0
         for number, key in enumerate(keys):
-            block = keystream(Suite.AES_128_CTR, key, 64, first // 64 * 64)
+            block = keystream(Suite.AES_128_CTR, key, length=64, offset=first // 64 * 64)
             word = int.from_bytes(block[first % 64 :][: dtype.itemsize], "little")
             total += word if number < len(keys) // 2 else -word
         words.append(total % 2 ** (8 * dtype.itemsize))
@@ -117,7 +117,7 @@ def measure(
 
             def apply(executor: Executors = executor, words: Words = words) -> None:
                 with executor() as pool:
-                    apply_masks(words, keys[:half], keys[half:], Suite.AES_128_CTR, pool)
+                    apply_masks(words, add=keys[:half], subtract=keys[half:], suite=Suite.AES_128_CTR, executor=pool)
 
             timed(name, apply)
             results.append(words)

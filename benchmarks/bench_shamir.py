@@ -14,12 +14,18 @@ SECRETS = [number.to_bytes(2, "big") * 16 for number in range(COHORT)]
 
 @pytest.fixture(scope="module")
 def shares():
-    return split(SECRETS, THRESHOLD, POINTS, SEED, Suite.AES_128_CTR)
+    return split(SECRETS, THRESHOLD, POINTS, SEED, suite=Suite.AES_128_CTR)
 
 
 def test_split_one_secret(benchmark):
     result = benchmark(split, SECRETS[1:2], THRESHOLD, POINTS, SEED, Suite.AES_128_CTR)
-    rebuilt = reconstruct(result[:, -THRESHOLD:], POINTS[-THRESHOLD:], np.ones((1, THRESHOLD), bool), POINTS[:1], 667)
+    rebuilt = reconstruct(
+        result[:, -THRESHOLD:],
+        points=POINTS[-THRESHOLD:],
+        available=np.ones((1, THRESHOLD), bool),
+        dealer_points=POINTS[:1],
+        threshold=667,
+    )
     assert limbs_to_secret(rebuilt[0]) == SECRETS[1]
 
 

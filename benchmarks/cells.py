@@ -55,7 +55,7 @@ class Cell:
     @cached_property
     def params(self) -> SessionParams:
         if self.graph == "sparse":
-            certificate = choose(self.clients, CORRUPT_FRACTION, self.dropout, self.adversary)
+            certificate = choose(self.clients, corrupt=CORRUPT_FRACTION, dropout=self.dropout, adversary=self.adversary)
             return certificate.session_params(vector_length=self.length, modulus_bits=self.modulus_bits)
         # The default threshold is two thirds of the peers: in a small cohort 30 % that drop are more than the rest.
         most = self.clients - len(self.dropped) - 1

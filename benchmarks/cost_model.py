@@ -124,7 +124,9 @@ def calibrate() -> UnitCosts:
     rng = np.random.default_rng(0)
     words = np.zeros(250_000, np.uint32)
     keys = [rng.bytes(32) for _ in range(16)]
-    mask_s = _seconds(lambda: apply_masks(words, keys, (), Suite.AES_128_CTR)) / (len(keys) * words.nbytes)
+    mask_s = _seconds(lambda: apply_masks(words, add=keys, subtract=(), suite=Suite.AES_128_CTR)) / (
+        len(keys) * words.nbytes
+    )
 
     def prepare() -> bytes:
         vector = np.roll(words, 1)
@@ -139,7 +141,9 @@ def calibrate() -> UnitCosts:
     exchange_s = _seconds(lambda: pair.shared_secret(other.public, SERVER))
     identity, digest = Identity.generate(), bytes(32)
     signature = identity.sign(digest)
-    verify_s = _seconds(lambda: verify(identity.public_key, digest, signature, SERVER, "nothing"))
+    verify_s = _seconds(
+        lambda: verify(identity.public_key, digest=digest, signature=signature, signer=SERVER, what="nothing")
+    )
     entry_s = _entry_s()
     weight_s = _weight_s()
     small, large = _tiny_session(_SMALL), _tiny_session(_LARGE)

@@ -35,9 +35,9 @@ _Member = TypeVar("_Member", bound=Enum)
 def check_real(
     parameter: str,
     value: object,
+    *,
     low: float = -math.inf,
     high: float = math.inf,
-    *,
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
@@ -59,7 +59,7 @@ def check_real(
     return number
 
 
-def check_count(parameter: str, value: object, low: int = 0, high: int = MAX_COUNT) -> int:
+def check_count(parameter: str, value: object, *, low: int = 0, high: int = MAX_COUNT) -> int:
     """Returns `value` as an int in [low, high]; a float is refused, even a whole one."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise InvalidParameterError(parameter, value, _range("an integer", low, high))
@@ -84,12 +84,12 @@ def is_exact(value: object) -> TypeGuard[int | Fraction]:
 
 def check_delta(delta: object) -> float:
     """Returns `delta` as a float, strictly between 0 and 1."""
-    return check_real("delta", delta, 0.0, 1.0, open_low=True, open_high=True)
+    return check_real("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
 
 
 def check_epsilon(epsilon: object) -> float:
     """Returns `epsilon` as a finite float, at least 0."""
-    return check_real("epsilon", epsilon, 0.0)
+    return check_real("epsilon", epsilon, low=0.0)
 
 
 def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:

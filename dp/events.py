@@ -201,7 +201,7 @@ class PoissonSampled(Event):
     event: Event
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "probability", check_real("probability", self.probability, 0.0, 1.0))
+        object.__setattr__(self, "probability", check_real("probability", self.probability, low=0.0, high=1.0))
         _check_event(self.event)
 
     @property
@@ -233,8 +233,8 @@ class SampledWithoutReplacement(Event):
     event: Event
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "population", check_count("population", self.population, 1))
-        object.__setattr__(self, "sample", check_count("sample", self.sample, 0, self.population))
+        object.__setattr__(self, "population", check_count("population", self.population, low=1))
+        object.__setattr__(self, "sample", check_count("sample", self.sample, low=0, high=self.population))
         _check_event(self.event)
         if self.relation is not Relation.REPLACE_ONE:
             raise InvalidParameterError("relation", self.relation, "replace-one under sampling without replacement")
@@ -273,7 +273,7 @@ class Composed(Event):
         first = self.events[0][0]
         for event, _ in self.events:
             _check_event(event)
-            check_alike(first, event)
+            check_alike(first, offered=event)
         depth, parts, releases = _extent(self)
         if depth > _MAX_DEPTH or parts > _MAX_PARTS or releases > MAX_COUNT:
             allowed = f"at most {_MAX_DEPTH} deep, of {_MAX_PARTS} parts and of 2**63 releases in all"
@@ -290,7 +290,7 @@ class Composed(Event):
         return self.events[0][0].unit
 
 
-def check_alike(expected: Event, offered: Event) -> None:
+def check_alike(expected: Event, *, offered: Event) -> None:
     """Checks that two events speak of the same neighbours.
 
     Raises:
@@ -333,15 +333,15 @@ def _check_whom(event: Event, *, with_shares: bool = False) -> None:
 
 def _check_integers(event: Event, *names: str) -> None:
     for name in names:
-        object.__setattr__(event, name, check_count(name, getattr(event, name), 1, _MAX_INTEGER))
+        object.__setattr__(event, name, check_count(name, getattr(event, name), low=1, high=_MAX_INTEGER))
 
 
 def _multiplier(value: object) -> float:
-    return check_real("noise_multiplier", value, 0.0, open_low=True)
+    return check_real("noise_multiplier", value, low=0.0, open_low=True)
 
 
 def _variance(name: str, value: object) -> Fraction:
     variance = check_fraction(name, value)
     # What a float cannot hold, no formula can use.
-    check_real(name, variance, 0.0, open_low=True)
+    check_real(name, variance, low=0.0, open_low=True)
     return variance

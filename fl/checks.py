@@ -18,7 +18,7 @@ __all__ = ["LARGEST_FLOAT", "check_integer", "check_number"]
 LARGEST_FLOAT: Final = sys.float_info.max
 
 
-def check_integer(parameter: str, value: object, low: int, high: int) -> int:
+def check_integer(parameter: str, value: object, *, low: int, high: int) -> int:
     """Returns `value` if it is a Python int from `low` to `high`; a numpy integer or a whole float is refused."""
     if type(value) is not int or not low <= value <= high:
         raise InvalidParameterError(parameter, value, f"an int from {low} to {high}")
@@ -28,9 +28,9 @@ def check_integer(parameter: str, value: object, low: int, high: int) -> int:
 def check_number(
     parameter: str,
     value: object,
+    *,
     low: float = -LARGEST_FLOAT,
     high: float = LARGEST_FLOAT,
-    *,
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:

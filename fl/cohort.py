@@ -8,7 +8,7 @@ from secagg import AdversaryModel, default_threshold
 __all__ = ["corrupt_fraction", "threshold"]
 
 
-def corrupt_fraction(colluders: int, clients: int) -> float:
+def corrupt_fraction(colluders: int, *, clients: int) -> float:
     """Returns `ClientPolicy.corrupt_fraction` for a number of colluders.
 
     A policy reads the float as the shortest decimal that stands for it, and rounds that times `clients` up. The result

@@ -32,7 +32,7 @@ MOST_THREADS: Final = 8
 of 4 MB that is half of the time that the cipher takes, with 16 all of it."""
 
 
-def threads_for(words: int, keys: int, modulus_bits: int) -> int:
+def threads_for(words: int, *, keys: int, modulus_bits: int) -> int:
     """Returns how many threads are best for a sum of masks, 1 where more do not pay.
 
     Args:
@@ -72,7 +72,7 @@ def thread_pool(words: int, keys: int, modulus_bits: int) -> Iterator[ThreadPool
     Raises:
         InvalidParameterError: `modulus_bits` is not 1 to 64.
     """
-    threads = threads_for(words, keys, modulus_bits)
+    threads = threads_for(words, keys=keys, modulus_bits=modulus_bits)
     if threads == 1:
         yield None
         return

@@ -17,7 +17,7 @@ __all__ = ["MAX_CLIENT_ID", "check_client_id", "check_fraction", "check_integer"
 MAX_CLIENT_ID: Final = 2**64 - 1
 
 
-def check_integer(parameter: str, value: object, low: int, high: int) -> int:
+def check_integer(parameter: str, value: object, *, low: int, high: int) -> int:
     """Returns `value`, a Python int or a numpy integer, as an int from `low` to `high`.
 
     Raises:

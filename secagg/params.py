@@ -95,7 +95,7 @@ class SessionParams:
         object.__setattr__(self, "min_survivors", max(self.min_survivors, self._fewest_survivors))
 
     def _check_integer(self, name: str, low: int, high: int) -> None:
-        object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
+        object.__setattr__(self, name, check_integer(name, getattr(self, name), low=low, high=high))
 
     def _check_graph(self) -> None:
         everyone_else = self.cohort_size - 1
@@ -123,7 +123,7 @@ class SessionParams:
         application: bytes = b"",
     ) -> "SessionParams":
         """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
-        cohort_size = check_integer("cohort_size", cohort_size, _smallest_cohort(adversary), MAX_COHORT_SIZE)
+        cohort_size = check_integer("cohort_size", cohort_size, low=_smallest_cohort(adversary), high=MAX_COHORT_SIZE)
         return cls(
             cohort_size=cohort_size,
             threshold=default_threshold(cohort_size),

@@ -92,9 +92,9 @@ class ClientPolicy:
         ):
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
-                object.__setattr__(self, name, check_integer(name, value, low, high))
-        check_integer("min_cohort", self.min_cohort, 3, self.max_cohort)
-        check_integer("min_survivors", self.min_survivors, 0, self.max_cohort)
+                object.__setattr__(self, name, check_integer(name, value, low=low, high=high))
+        check_integer("min_cohort", self.min_cohort, low=3, high=self.max_cohort)
+        check_integer("min_survivors", self.min_survivors, low=0, high=self.max_cohort)
         if type(self.small_consortium) is not bool:
             raise InvalidParameterError("small_consortium", self.small_consortium, "True or False")
         if self.application is not None and type(self.application) is not bytes:
@@ -198,7 +198,11 @@ class ClientPolicy:
         if not params.sparse:
             return None
         return self._assumptions.certificate(
-            params.cohort_size, params.neighbours, params.threshold, self.adversary, roster_size
+            params.cohort_size,
+            neighbours=params.neighbours,
+            threshold=params.threshold,
+            adversary=self.adversary,
+            roster=roster_size,
         )
 
     @property

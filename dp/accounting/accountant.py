@@ -130,7 +130,7 @@ class RdpAccountant:
         """
         count = check_count("count", count)
         check_supported(event)
-        check_alike(self._first or event, event)
+        check_alike(self._first or event, offered=event)
         self._first = self._first or event
         for part, times in _apart(event, count):
             self._events[part] = self._events.get(part, 0) + times
@@ -155,7 +155,7 @@ class RdpAccountant:
         """
         if np.ndim(orders) != 1:
             raise InvalidParameterError("orders", type(orders), "a sequence of numbers")
-        checked = [check_real("orders", order, 1.0, _LARGEST_ORDER) for order in orders]
+        checked = [check_real("orders", order, low=1.0, high=_LARGEST_ORDER) for order in orders]
         return self._renyi()(np.array(checked, dtype=np.float64))
 
     def epsilon(self, delta: float) -> Bound:
@@ -211,7 +211,9 @@ class RdpAccountant:
             return MAX_COUNT
         # First about: on a logarithmic scale, with more releases to the left, so that the excess falls.
         most = math.log(MAX_COUNT)
-        about = falling_root(lambda depth: excess(max(1, int(math.exp(most - depth)))), 0.0, most, tolerance=1e-9)
+        about = falling_root(
+            lambda depth: excess(max(1, int(math.exp(most - depth)))), low=0.0, high=most, tolerance=1e-9
+        )
         fits = max(1, int(math.exp(most - about)))
         # Then exactly: up in steps that double until one does not fit, and down again.
         step = 1
@@ -239,7 +241,7 @@ class RdpAccountant:
             yield Bound(0.0, None, Method.TOTAL_VARIATION)
         else:
             if curve.unsampled_precision is not None:
-                exact = gaussian_epsilon(math.sqrt(curve.unsampled_precision), delta)
+                exact = gaussian_epsilon(math.sqrt(curve.unsampled_precision), delta=delta)
                 yield Bound(exact, None, Method.UNSAMPLED_GAUSSIAN if curve.sampled else Method.ANALYTIC_GAUSSIAN)
             if curve.unsampled_precision is None or curve.sampled:
                 best = best_epsilon(curve, delta)
@@ -258,7 +260,7 @@ class RdpAccountant:
         else:
             yield Bound(_total_variation(curve, 0.0), None, Method.TOTAL_VARIATION)
             if curve.unsampled_precision is not None:
-                exact = gaussian_delta(math.sqrt(curve.unsampled_precision), epsilon)
+                exact = gaussian_delta(math.sqrt(curve.unsampled_precision), epsilon=epsilon)
                 yield Bound(exact, None, Method.UNSAMPLED_GAUSSIAN if curve.sampled else Method.ANALYTIC_GAUSSIAN)
             if curve.unsampled_precision is None or curve.sampled:
                 best = best_delta(curve, epsilon)

@@ -38,7 +38,7 @@ def _quadrature() -> tuple[_Array, _Array]:
     return nodes, weights
 
 
-def gaussian_delta(mu: float, epsilon: float) -> float:
+def gaussian_delta(mu: float, *, epsilon: float) -> float:
     """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float."""
     if mu == 0:
         return 0.0
@@ -47,7 +47,7 @@ def gaussian_delta(mu: float, epsilon: float) -> float:
     return min(1.0, math.exp(_log_delta(mu, epsilon)) * (1 + _ROUNDING))
 
 
-def gaussian_epsilon(mu: float, delta: float) -> float:
+def gaussian_epsilon(mu: float, *, delta: float) -> float:
     """Returns the smallest epsilon >= 0 for `delta`, never too small by rounding.
 
     Args:
@@ -57,14 +57,16 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     Guarantees:
         Within 1e-11 of the exact value, relatively.
     """
-    if mu == 0 or gaussian_delta(mu, 0.0) <= delta:
+    if mu == 0 or gaussian_delta(mu, epsilon=0.0) <= delta:
         return 0.0
     # As delta(epsilon) <= Phi(a), the root has Phi(a) >= delta.
     highest = mu * (mu / 2 - ndtri(delta)) * (1 + _ROUNDING)
     if highest == math.inf:
         return math.inf
     target = math.log(delta)
-    found = falling_root(lambda epsilon: _log_delta(mu, epsilon) - target, 0.0, highest, 1e-13 * highest)
+    found = falling_root(
+        lambda epsilon: _log_delta(mu, epsilon) - target, low=0.0, high=highest, tolerance=1e-13 * highest
+    )
     return found * (1 + _ROUNDING)
 
 

@@ -57,10 +57,10 @@ def calibrate(
     Cost:
         About ten calls of `RdpAccountant.epsilon`.
     """
-    epsilon, delta = check_real("epsilon", epsilon, 0.0, open_low=True), check_delta(delta)
-    count = check_count("count", count, 1)
-    least = check_real("least", least, 0.0, open_low=True)
-    most = check_real("most", most, least, open_low=True)
+    epsilon, delta = check_real("epsilon", epsilon, low=0.0, open_low=True), check_delta(delta)
+    count = check_count("count", count, low=1)
+    least = check_real("least", least, low=0.0, open_low=True)
+    most = check_real("most", most, low=least, open_low=True)
     spent = spent or RdpAccountant()
     if spent.epsilon(delta).value > epsilon:
         raise InvalidParameterError("epsilon", epsilon, "at least what is spent already")
@@ -77,7 +77,7 @@ def calibrate(
         return math.log(value / epsilon) if value > 0 else -1.0
 
     low, high = _bracket(excess, *ends, epsilon)
-    return noise_at(falling_root(excess, low, high, _TOLERANCE)) if low < high else noise_at(low)
+    return noise_at(falling_root(excess, low=low, high=high, tolerance=_TOLERANCE)) if low < high else noise_at(low)
 
 
 def noise_multiplier(
@@ -105,7 +105,7 @@ def noise_multiplier(
     Raises:
         InvalidParameterError: an argument is out of range.
     """
-    probability = check_real("probability", probability, 0.0, 1.0, open_low=True)
+    probability = check_real("probability", probability, low=0.0, high=1.0, open_low=True)
 
     def event(noise: float) -> Event:
         return PoissonSampled(probability, Gaussian(noise, relation, unit))

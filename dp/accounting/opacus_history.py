@@ -32,8 +32,8 @@ def from_opacus(history: Iterable[tuple[float, float, int]], unit: Unit = Unit.E
         name = f"history[{place}]"
         if not isinstance(entry, tuple | list) or len(entry) != 3:
             raise InvalidParameterError(name, entry, "a noise multiplier, a sample rate and a number of steps")
-        noise_multiplier = check_real(f"{name}.noise_multiplier", entry[0], 0.0)
-        sample_rate = check_real(f"{name}.sample_rate", entry[1], 0.0, 1.0)
+        noise_multiplier = check_real(f"{name}.noise_multiplier", entry[0], low=0.0)
+        sample_rate = check_real(f"{name}.sample_rate", entry[1], low=0.0, high=1.0)
         steps = check_count(f"{name}.steps", entry[2])
         event: Event = NonPrivate(Relation.ADD_REMOVE, unit)
         if noise_multiplier > 0:

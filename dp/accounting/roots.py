@@ -5,7 +5,7 @@ from collections.abc import Callable
 __all__ = ["falling_root"]
 
 
-def falling_root(excess: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+def falling_root(excess: Callable[[float], float], *, low: float, high: float, tolerance: float) -> float:
     """Returns a point at which a decreasing `excess` is not above 0, at most `tolerance` beyond its root.
 
     Args:

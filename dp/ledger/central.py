@@ -28,7 +28,7 @@ def centrals_of(
         UnsupportedEventError: this is no event of one trusted party.
         InvalidParameterError: the count is out of range.
     """
-    count = check_count("count", count, 1)
+    count = check_count("count", count, low=1)
     if isinstance(event, Composed):
         return tuple(
             record

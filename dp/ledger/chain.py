@@ -100,7 +100,9 @@ class _Reader:
         elif record.signature is None:
             raise BadRecordError(number, Fault.SIGNATURE, "no signature, and the header has a key")
         else:
-            self._verifier.check(self.heads[-1], record.signature, number, closing=isinstance(record, Close))
+            self._verifier.check(
+                self.heads[-1], signature=record.signature, record=number, closing=isinstance(record, Close)
+            )
             self.signed = number
 
     def blame(self, error: "_LinkError", line: bytes, follower: bytes) -> BadRecordError:

@@ -49,7 +49,9 @@ def many_curves(events: Iterable[Event]) -> dict[Event, _Array]:
             curves[event] = _published(event)
     if alike:
         probability, sigma = np.array([entry[1:] for entry in alike]).T
-        rows = np.array([poisson_gaussian_rdp(float(order), probability, sigma) for order in ORDERS])
+        rows = np.array(
+            [poisson_gaussian_rdp(float(order), probability=probability, noise_multiplier=sigma) for order in ORDERS]
+        )
         curves |= {entry[0]: row for entry, row in zip(alike, rows.T, strict=True)}
     return curves
 

@@ -74,7 +74,7 @@ class EpsilonTable:
         for start in range(0, len(new), _CHUNK):
             part = new[start : start + _CHUNK]
             samples = np.array([float(released.samples) for released in part])
-            epsilons = epsilons_at_orders(self.curves(part), self.delta, samples)
+            epsilons = epsilons_at_orders(self.curves(part), self.delta, samples=samples)
             self._alone |= dict(zip(part, epsilons.tolist(), strict=True))
 
     def curves(self, many: Sequence[Released]) -> _Array:
@@ -139,7 +139,7 @@ class EpsilonTable:
     def _total(self, counts: Mapping[Released, int], events: Mapping[Event, int], samples: int) -> Bound:
         if sum(has_shares(event) for event in events) > _MOST_EXACT:
             curve = np.array(list(counts.values()), dtype=np.float64) @ self.curves(list(counts))
-            epsilon = epsilons_at_orders(curve[None], self.delta, np.array([float(samples)]))[0]
+            epsilon = epsilons_at_orders(curve[None], self.delta, samples=np.array([float(samples)]))[0]
             return Bound(float(epsilon), None, Method.RDP)
         accountant = RdpAccountant()
         for event, count in events.items():
@@ -147,7 +147,7 @@ class EpsilonTable:
         return bound_with_samplers(accountant.epsilon, self.delta, samples)
 
 
-def epsilons_at_orders(curves: _Array, delta: Fraction, samples: _Array) -> _Array:
+def epsilons_at_orders(curves: _Array, delta: Fraction, *, samples: _Array) -> _Array:
     """Returns the epsilons of curves at `ORDERS`.
 
     Args:

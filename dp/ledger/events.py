@@ -214,7 +214,7 @@ def _distributed(
     # Two vectors of a norm differ by at most twice that norm. Add/remove is refused by the events themselves.
     factor = 2 if header.relation is Relation.REPLACE_ONE else 1
     squared_sensitivity = factor * factor * squared_norm
-    l1_sensitivity = factor * largest_l1(squared_norm, dimension)
+    l1_sensitivity = factor * largest_l1(squared_norm, dimension=dimension)
     if reserve.mechanism == SKELLAM:
         return Skellam(honest * local_variance, squared_sensitivity, l1_sensitivity, header.relation, header.unit)
     return DistributedDiscreteGaussian(
@@ -229,7 +229,7 @@ def _check_reserve(header: Header, reserve: Reserve) -> None:
         raise InvalidParameterError("min_survivors", reserve.min_survivors, f"above colluders, {header.colluders}")
     if reserve.threshold > reserve.invited:
         raise InvalidParameterError("threshold", reserve.threshold, f"at most invited, {reserve.invited}")
-    least = largest_l1(reserve.squared_norm_bound, reserve.dimension)
+    least = largest_l1(reserve.squared_norm_bound, dimension=reserve.dimension)
     if reserve.l1_bound < least:
         raise InvalidParameterError("l1_bound", reserve.l1_bound, f"at least {least}, by squared_norm_bound")
     if reserve.sampling is not None and reserve.sampling.known_to is not SampleKnownTo.PARTICIPANTS:

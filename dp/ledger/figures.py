@@ -91,7 +91,7 @@ def _so_far(view: Sequence[Released], table: EpsilonTable) -> list[float]:
         part = view[start : start + _CHUNK]
         curves = curve + np.cumsum(table.curves(part), axis=0)
         drawn = samples + np.cumsum([float(released.samples) for released in part])
-        result += epsilons_at_orders(curves, table.delta, drawn).tolist()
+        result += epsilons_at_orders(curves, table.delta, samples=drawn).tolist()
         curve, samples = curves[-1], drawn[-1]
     return result
 

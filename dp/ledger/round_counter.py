@@ -81,7 +81,7 @@ class RoundCounter:
     def __init__(self, path: str | PathLike[str], scope: str, rounds: int) -> None:
         self._path = Path(path)
         self._scope = Text().decode("scope", scope)
-        self._rounds = check_count("rounds", rounds, 1, _MAX_ROUNDS)
+        self._rounds = check_count("rounds", rounds, low=1, high=_MAX_ROUNDS)
         self._load()
 
     @property
@@ -112,7 +112,7 @@ class RoundCounter:
             LedgerLockedError: another process of this client is at it.
             OSError: the disk refused.
         """
-        round_number = check_count("round_number", round_number, 1, _MAX_ROUNDS)
+        round_number = check_count("round_number", round_number, low=1, high=_MAX_ROUNDS)
         with self._exclusively() as memory:
             if scope is not None and scope != self._scope:
                 raise RoundRefusedError("scope", scope, self._scope)

@@ -82,7 +82,7 @@ class HeadVerifier:
         except ValueError:
             raise BadRecordError(record, Fault.SIGNATURE, "the key in the header is no Ed25519 key") from None
 
-    def check(self, head: bytes, signature: bytes, record: int, *, closing: bool = False) -> None:
+    def check(self, head: bytes, *, signature: bytes, record: int, closing: bool = False) -> None:
         """Checks the signature over a head.
 
         Args:

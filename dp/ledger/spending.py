@@ -43,7 +43,7 @@ class Spending:
     def is_within(self, budget: float) -> bool:
         """Returns whether epsilon is at most a budget; quick where it is far below."""
         samples = np.array([float(self._samples)])
-        quick = epsilons_at_orders(self._curve[None], self._table.delta, samples)[0]
+        quick = epsilons_at_orders(self._curve[None], self._table.delta, samples=samples)[0]
         return bool(quick <= budget) or self.epsilon().value <= budget
 
     def epsilon(self) -> Bound:

@@ -92,12 +92,12 @@ class AdaptiveClipping:
 
     def __post_init__(self) -> None:
         values = {
-            "clip_norm": check_real("clip_norm", self.clip_norm, *CLIP_RANGE),
-            "bit_stddev": check_real("bit_stddev", self.bit_stddev, *_STDDEV_RANGE),
-            "quantile": check_real("quantile", self.quantile, 0.0, 1.0),
-            "learning_rate": check_real("learning_rate", self.learning_rate, 0.0, 10.0, open_low=True),
-            "smallest": check_real("smallest", self.smallest, CLIP_RANGE[0], self.clip_norm),
-            "largest": check_real("largest", self.largest, self.clip_norm, CLIP_RANGE[1]),
+            "clip_norm": check_real("clip_norm", self.clip_norm, low=CLIP_RANGE[0], high=CLIP_RANGE[1]),
+            "bit_stddev": check_real("bit_stddev", self.bit_stddev, low=_STDDEV_RANGE[0], high=_STDDEV_RANGE[1]),
+            "quantile": check_real("quantile", self.quantile, low=0.0, high=1.0),
+            "learning_rate": check_real("learning_rate", self.learning_rate, low=0.0, high=10.0, open_low=True),
+            "smallest": check_real("smallest", self.smallest, low=CLIP_RANGE[0], high=self.clip_norm),
+            "largest": check_real("largest", self.largest, low=self.clip_norm, high=CLIP_RANGE[1]),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -110,7 +110,7 @@ class AdaptiveClipping:
             clip_norm: C to start from.
             contributors: m, 1 to 2**32.
         """
-        return cls(clip_norm, check_count("contributors", contributors, 1, _LARGEST_COUNT) / _USUAL_SHARE)
+        return cls(clip_norm, check_count("contributors", contributors, low=1, high=_LARGEST_COUNT) / _USUAL_SHARE)
 
     def bit(self, norm: float) -> int:
         """Returns 2b, what a participant adds as one more integer coordinate: 1 if its norm is at most C, else -1.
@@ -141,8 +141,8 @@ class AdaptiveClipping:
         Raises:
             InvalidParameterError: an argument is out of its range, or the sum is no integer.
         """
-        total = check_count("noisy_sum", noisy_sum, -_LARGEST_SUM, _LARGEST_SUM)
-        m = check_count("contributors", contributors, 1, _LARGEST_COUNT)
+        total = check_count("noisy_sum", noisy_sum, low=-_LARGEST_SUM, high=_LARGEST_SUM)
+        m = check_count("contributors", contributors, low=1, high=_LARGEST_COUNT)
         # Noise, or one client that sends anything, may put it anywhere: no step is longer than the bits' own longest.
         fraction_below = min(1.0, max(0.0, total / (2 * m) + 0.5))
         step = -self.learning_rate * (fraction_below - self.quantile)
@@ -163,7 +163,7 @@ class AdaptiveClipping:
         Raises:
             InvalidParameterError: there is no share.
         """
-        return self.bit_variance / check_count("shares", shares, 1, _LARGEST_COUNT)
+        return self.bit_variance / check_count("shares", shares, low=1, high=_LARGEST_COUNT)
 
     def bit_sensitivity(self, relation: Relation) -> int:
         """Returns how far one participant can change the sum of the 2b: 2 under replace-one, else 1."""
@@ -186,7 +186,7 @@ class AdaptiveClipping:
         Guarantees:
             z_update**-2 + (noise over the bit's change)**-2 <= z**-2, exactly.
         """
-        multiplier = check_real("noise_multiplier", noise_multiplier, 0.0, open_low=True)
+        multiplier = check_real("noise_multiplier", noise_multiplier, low=0.0, open_low=True)
         bit = self.bit_variance / self.bit_sensitivity(relation) ** 2
         whole = Fraction(multiplier) ** 2
         if whole >= bit:

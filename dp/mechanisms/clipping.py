@@ -164,7 +164,7 @@ def clip_layers(layers: Sequence[npt.NDArray[Any]], clip_norms: Sequence[float])
 
 def check_clip_norm(parameter: str, clip_norm: object) -> float:
     """Returns the clip norm as a float in its range."""
-    return check_real(parameter, clip_norm, *CLIP_RANGE)
+    return check_real(parameter, clip_norm, low=CLIP_RANGE[0], high=CLIP_RANGE[1])
 
 
 def _sensitivity(norm_bound: float, relation: Relation) -> float:

@@ -57,8 +57,8 @@ def round_within(vector: npt.NDArray[Any], scale: float, squared_norm: int) -> I
 
 def _round_within(vector: npt.NDArray[Any], scale: float, squared_norm: int, source: WordSource) -> Integers:
     """Rounds with the words of a given source: the same words give the same integers."""
-    scale = check_real("scale", scale, 0.0, open_low=True)
-    squared_norm = check_count("squared_norm", squared_norm, 1, _MAX_NORM)
+    scale = check_real("scale", scale, low=0.0, open_low=True)
+    squared_norm = check_count("squared_norm", squared_norm, low=1, high=_MAX_NORM)
     if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype not in (np.float32, np.float64):
         raise InvalidParameterError("vector", type(vector).__name__, "a float32 or float64 array of shape (d,)")
     if not vector.size:

@@ -105,12 +105,12 @@ class GaussianMechanism:
     variance: Fraction = field(init=False)
 
     def __post_init__(self) -> None:
-        sensitivity = check_real("l2_sensitivity", self.l2_sensitivity, *CLIP_RANGE)
-        multiplier = check_real("noise_multiplier", self.noise_multiplier, 0.0, open_low=True)
-        dimension = check_count("dimension", self.dimension, 1, _LARGEST_DIMENSION)
+        sensitivity = check_real("l2_sensitivity", self.l2_sensitivity, low=CLIP_RANGE[0], high=CLIP_RANGE[1])
+        multiplier = check_real("noise_multiplier", self.noise_multiplier, low=0.0, open_low=True)
+        dimension = check_count("dimension", self.dimension, low=1, high=_LARGEST_DIMENSION)
         check_member("relation", self.relation, Relation)
         check_member("unit", self.unit, Unit)
-        price = check_real("max_price", self.max_price, _SMALLEST_PRICE, 1.0)
+        price = check_real("max_price", self.max_price, low=_SMALLEST_PRICE, high=1.0)
         spacing = _largest_spacing(sensitivity, dimension, price)
         squared = _squared_sensitivity(sensitivity, dimension, spacing)
         variance = Fraction(multiplier) ** 2 * squared
@@ -153,7 +153,7 @@ class GaussianMechanism:
     @property
     def largest_count(self) -> int:
         """The most vectors that `release_sum` adds up; millions and more."""
-        return LARGEST_ROUNDED // (math.ceil(exact_multiple(self.clip_norm, self.spacing)) + 1)
+        return LARGEST_ROUNDED // (math.ceil(exact_multiple(self.clip_norm, spacing=self.spacing)) + 1)
 
     def release(self, vector: npt.NDArray[Any]) -> Vector:
         """Returns one vector with noise.
@@ -226,11 +226,11 @@ class GaussianMechanism:
 
 def _squared_sensitivity(sensitivity: float, dimension: int, spacing: float) -> int:
     rounding = Fraction(root_above(Fraction(4 * dimension)))
-    return math.ceil((exact_multiple(sensitivity, spacing) + rounding) ** 2)
+    return math.ceil((exact_multiple(sensitivity, spacing=spacing) + rounding) ** 2)
 
 
 def _price(squared_sensitivity: int, sensitivity: float, spacing: float) -> Fraction:
-    return squared_sensitivity / exact_multiple(sensitivity, spacing) ** 2 - 1
+    return squared_sensitivity / exact_multiple(sensitivity, spacing=spacing) ** 2 - 1
 
 
 def _largest_spacing(sensitivity: float, dimension: int, max_price: float) -> float:

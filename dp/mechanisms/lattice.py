@@ -79,6 +79,6 @@ def from_lattice(multiples: Integers, spacing: float) -> Vector:
     return np.multiply(multiples, spacing, dtype=np.float64)
 
 
-def exact_multiple(value: float, spacing: float) -> Fraction:
+def exact_multiple(value: float, *, spacing: float) -> Fraction:
     """Returns how many times the spacing goes into the value, without rounding."""
     return Fraction(value) / Fraction(spacing)

@@ -20,7 +20,7 @@ LIKELY: Final = math.exp(-0.5)
 """The usual beta. The bound on the probability is loose: hardly any rounding is ever repeated."""
 
 
-def squared_norm_bound(scaled_clip: float, dimension: int, beta: float) -> int:
+def squared_norm_bound(scaled_clip: float, dimension: int, *, beta: float) -> int:
     """Returns B2, the largest squared length that a rounded vector may have.
 
     Args:
@@ -31,12 +31,12 @@ def squared_norm_bound(scaled_clip: float, dimension: int, beta: float) -> int:
     return math.floor(_squared_length(scaled_clip, dimension, beta))
 
 
-def largest_l1(squared_norm: int, dimension: int) -> int:
+def largest_l1(squared_norm: int, *, dimension: int) -> int:
     """Returns B1, the largest L1 norm of integer vectors of at most this squared L2 norm."""
     return min(math.isqrt(dimension * squared_norm), squared_norm)
 
 
-def scaled_clip_of(inflation: float, dimension: int, beta: float) -> float:
+def scaled_clip_of(inflation: float, dimension: int, *, beta: float) -> float:
     """Returns the c' from which on the inflation is at most this: D / c', by which the noise has to be larger.
 
     Args:

@@ -104,7 +104,7 @@ class LargeGaussian:
             accepted[place] = self._accept(int(magnitudes[place]), int(low[place]), int(uniform[place]), source)
         # -0 is refused: else 0 would be twice as likely as it should be.
         accepted &= (magnitudes != 0) | (words & np.uint64(1) == 0)
-        return signed(magnitudes, words), accepted
+        return signed(magnitudes, words=words), accepted
 
     def _accept(self, magnitude: int, low: int, uniform: int, source: WordSource) -> bool:
         more = np.empty(2, np.uint64)

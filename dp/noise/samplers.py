@@ -122,13 +122,13 @@ def total_variation(samples: int) -> Fraction:
     Raises:
         InvalidParameterError: the count is out of range.
     """
-    return Fraction(check_count("samples", samples, 0, 2**TOTAL_VARIATION_BITS), 2**TOTAL_VARIATION_BITS)
+    return Fraction(check_count("samples", samples, low=0, high=2**TOTAL_VARIATION_BITS), 2**TOTAL_VARIATION_BITS)
 
 
 def _discrete_gaussian(variance: Fraction | int, size: int, source: WordSource) -> Integers:
     """Draws from a given source: the same words give the same samples."""
     sigma2 = _checked_variance(variance, LARGEST_VARIANCE, "2**80: choose a coarser lattice")
-    out = np.empty(check_count("size", size, 0, _LARGEST_SIZE), np.int64)
+    out = np.empty(check_count("size", size, low=0, high=_LARGEST_SIZE), np.int64)
     if sigma2 > LARGEST_TABLE_VARIANCE:
         coarse = _one_sided_gaussian_table(sigma2 / 4 ** coarse_bits(sigma2))
         LargeGaussian(coarse, sigma2).draw(out, source)
@@ -142,7 +142,7 @@ def _skellam(variance: Fraction | int, size: int, source: WordSource) -> Integer
     # A table of all values is what there is; noise that wide makes up for the rounding of a coarser lattice with ease.
     advice = "10**8: choose a coarser lattice, which costs next to nothing there, or the discrete Gaussian"
     mu = _checked_variance(variance, LARGEST_TABLE_VARIANCE, advice)
-    out = np.empty(check_count("size", size, 0, _LARGEST_SIZE), np.int64)
+    out = np.empty(check_count("size", size, low=0, high=_LARGEST_SIZE), np.int64)
     _draw_symmetric(_skellam_table(mu), out, source)
     return out
 
@@ -154,7 +154,7 @@ def _draw_symmetric(table: Table, out: Integers, source: WordSource) -> None:
         chunk = out[start : start + CHUNK]
         words = buffer[: len(chunk)]
         source.fill(words)
-        chunk[:] = signed(table.draw(words, source), words)
+        chunk[:] = signed(table.draw(words, source), words=words)
 
 
 def _checked_variance(value: object, largest: int, limit: str) -> Fraction:

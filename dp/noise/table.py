@@ -145,7 +145,7 @@ class Table:
         return values
 
 
-def signed(magnitudes: Words, words: Words) -> Integers:
+def signed(magnitudes: Words, *, words: Words) -> Integers:
     """Returns the magnitudes, in place, with the signs that the words' lowest bits say: 1 is minus."""
     sign = (words & np.uint64(1)).view(np.int64)
     np.negative(sign, out=sign)

@@ -153,7 +153,7 @@ def _interpolated(order: float, q: _Array, sigma: _Array) -> _Array:
 def _integer_order(order: int, q: _Array, sigma: _Array) -> _Array:
     odds, per_unit = np.log(q) - np.log1p(-q), 0.5 / (sigma * sigma)
     lengths = _terms(order, odds, per_unit)
-    turn, turn_rest = turning_order(q, sigma)
+    turn, turn_rest = turning_order(q, noise_multiplier=sigma)
     rdp = np.empty(q.shape)
     for length in np.unique(lengths):
         members = np.flatnonzero(lengths == length)
@@ -289,7 +289,7 @@ def _mend_steep(exponent: _Array, order: float, *, q: _Array, sigma: _Array, z: 
     There L is log(1-q) + y + log1p(e^-y), y = (2z - 1 - t)/2sigma^2 with t the turning order, so that the exponent is
     alpha (alpha-1-t)/2sigma^2 less (z-alpha)^2/2sigma^2 and what is no longer large.
     """
-    turn, turn_rest = turning_order(q, sigma)
+    turn, turn_rest = turning_order(q, noise_multiplier=sigma)
     per_unit = 0.5 / (sigma * sigma)
     first = int(np.argmax((2 * z > 1 + turn).any(axis=0)))
     z, exponent = z[:, first:], exponent[:, first:]

@@ -22,7 +22,7 @@ _STEP: Final = 32
 """Logarithms are looked up at multiples of 1/32, from 1/2 to 2."""
 
 
-def turning_order(probability: _Array, noise_multiplier: _Array) -> tuple[_Array, _Array]:
+def turning_order(probability: _Array, *, noise_multiplier: _Array) -> tuple[_Array, _Array]:
     """Returns t as the nearest float or so and a rest.
 
     Args:

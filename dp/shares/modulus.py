@@ -46,23 +46,23 @@ def sum_variance(
     return vectors * (scaled_clip * scaled_clip * (vectors / dimension) + 0.25) + clients * local_variance
 
 
-def wrap_probability(modulus_bits: int, dimension: int, variance: float) -> float:
+def wrap_probability(modulus_bits: int, *, dimension: int, variance: float) -> float:
     """Returns the probability that a sum with this V wraps in one of its coordinates, at most 1."""
     return min(1.0, dimension * math.erfc(2.0 ** (modulus_bits - 1) / math.sqrt(2 * variance)))
 
 
-def bit_wrap_probability(modulus_bits: int, clients: int, local_variance: float) -> float:
+def bit_wrap_probability(modulus_bits: int, *, clients: int, local_variance: float) -> float:
     """Returns the probability that a sum of noisy values in {-1, +1}, all of them alike, wraps."""
     room = 2.0 ** (modulus_bits - 1) - clients
     return 1.0 if room <= 0 else math.erfc(room / math.sqrt(2 * clients * local_variance))
 
 
-def needed_bits(dimension: int, probability: float, variance: float) -> float:
+def needed_bits(dimension: int, *, probability: float, variance: float) -> float:
     """Returns the m, not rounded, with which a sum with this V wraps with this probability."""
     return 1 + math.log2(_deviations(dimension, probability) * math.sqrt(variance))
 
 
-def largest_sum_variance(modulus_bits: int, dimension: int, probability: float) -> float:
+def largest_sum_variance(modulus_bits: int, *, dimension: int, probability: float) -> float:
     """Returns the V with which a sum modulo 2**modulus_bits wraps with this probability."""
     return (2.0 ** (modulus_bits - 1) / _deviations(dimension, probability)) ** 2
 

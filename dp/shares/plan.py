@@ -111,7 +111,7 @@ class DistributedPlan:
         _check_cohort(self)
         if self.padded_dimension != 1 << (self.dimension - 1).bit_length():
             raise InvalidParameterError("padded_dimension", self.padded_dimension, "the next power of two")
-        expected = largest_l1(self.squared_norm_bound, self.padded_dimension)
+        expected = largest_l1(self.squared_norm_bound, dimension=self.padded_dimension)
         if self.l1_bound != expected:
             raise InvalidParameterError("l1_bound", self.l1_bound, f"{expected}, by squared_norm_bound")
         if self.modulus_bits < self.smallest_modulus_bits:
@@ -236,10 +236,12 @@ class DistributedPlan:
             local_variance=float(self.local_variance),
             vectors_per_client=self.vectors_per_client,
         )
-        vector = wrap_probability(self.modulus_bits, self.padded_dimension, variance)
+        vector = wrap_probability(self.modulus_bits, dimension=self.padded_dimension, variance=variance)
         if self.clip_bit_variance is None:
             return vector, 0.0
-        return vector, bit_wrap_probability(self.modulus_bits, self.clients, float(self.clip_bit_variance))
+        return vector, bit_wrap_probability(
+            self.modulus_bits, clients=self.clients, local_variance=float(self.clip_bit_variance)
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Returns the plan as JSON values: integers, texts, and rationals as "p/q" in lowest terms."""
@@ -274,7 +276,7 @@ class DistributedPlan:
         beta = min(float(self.beta), LIKELY)
         if beta == 0:
             raise InvalidParameterError("beta", self.beta, "in the range of floats")
-        least = squared_norm_bound(self.scaled_clip, self.padded_dimension, beta)
+        least = squared_norm_bound(self.scaled_clip, self.padded_dimension, beta=beta)
         if self.squared_norm_bound < least:
             allowed = f"at least {least}: a client whose vector rounds to more would have to refuse, and tell its norm"
             raise InvalidParameterError("squared_norm_bound", self.squared_norm_bound, allowed)
@@ -294,7 +296,7 @@ class DistributedPlan:
     def _inner(self, survivors: int | None) -> Event:
         if survivors is None:
             survivors = self.min_survivors
-        honest = check_count("survivors", survivors, self.colluders + 1, self.clients) - self.colluders
+        honest = check_count("survivors", survivors, low=self.colluders + 1, high=self.clients) - self.colluders
         squared, absolute = self.squared_sensitivity, self.l1_sensitivity
         update = self._noisy(
             honest, self.local_variance, squared=squared, absolute=absolute, dimension=self.padded_dimension

@@ -163,10 +163,10 @@ def plan(
         vectors_per_client=vectors_per_client,
         clip_bit_noise=clip_bit_noise,
     )
-    max_inflation = check_real("max_inflation", max_inflation, 1.0, open_low=True)
-    coarsest = min(_FINEST, scaled_clip_of(max_inflation, draft.padded_dimension, LIKELY))
+    max_inflation = check_real("max_inflation", max_inflation, low=1.0, open_low=True)
+    coarsest = min(_FINEST, scaled_clip_of(max_inflation, draft.padded_dimension, beta=LIKELY))
     best = _with_least_noise(_on_lattice(draft, coarsest))
-    bits = needed_bits(draft.padded_dimension, WRAP_PROBABILITY, _sum_variance(best))
+    bits = needed_bits(draft.padded_dimension, probability=WRAP_PROBABILITY, variance=_sum_variance(best))
     smallest = max(1, math.ceil(bits))
     if draft.modulus_bits < smallest:
         raise _no_room(draft, smallest)
@@ -197,24 +197,24 @@ def _draft(
         raise InvalidParameterError("sampling", sampling, 'None, "none" or a Sampling of a fixed size')
     if sampling is not None and sampling.probability is None and relation is None:
         relation = Relation.REPLACE_ONE if adversary is Adversary.OUTSIDER else Relation.ZERO_OUT
-    dimension = check_count("dimension", dimension, 1, 2**40)
-    min_survivors = check_count("min_survivors", min_survivors, 1, 2**32)
-    colluders = check_count("colluders", colluders, 0, 2**32)
+    dimension = check_count("dimension", dimension, low=1, high=2**40)
+    min_survivors = check_count("min_survivors", min_survivors, low=1, high=2**32)
+    colluders = check_count("colluders", colluders, low=0, high=2**32)
     padded = 1 << (dimension - 1).bit_length()
     return DistributedPlan(
         mechanism=mechanism,
         relation=Relation.ZERO_OUT if relation is None else check_member("relation", relation, Relation),
         unit=check_member("unit", unit, Unit),
         adversary=check_member("adversary", adversary, Adversary),
-        target_epsilon=Fraction(check_real("epsilon", epsilon, 0.0, open_low=True)),
+        target_epsilon=Fraction(check_real("epsilon", epsilon, low=0.0, open_low=True)),
         delta=Fraction(check_delta(delta)),
-        rounds=check_count("rounds", rounds, 1),
+        rounds=check_count("rounds", rounds, low=1),
         sampling=sampling,
-        clients=check_count("clients", clients, 1, 2**32),
-        vectors_per_client=check_count("vectors_per_client", vectors_per_client, 1, 2**32),
+        clients=check_count("clients", clients, low=1, high=2**32),
+        vectors_per_client=check_count("vectors_per_client", vectors_per_client, low=1, high=2**32),
         min_survivors=min_survivors,
         colluders=colluders,
-        clip=Fraction(check_real("clip", clip, *_CLIP_RANGE)),
+        clip=Fraction(check_real("clip", clip, low=_CLIP_RANGE[0], high=_CLIP_RANGE[1])),
         dimension=dimension,
         padded_dimension=padded,
         scale=Fraction(1),
@@ -223,7 +223,7 @@ def _draft(
         l1_bound=1,
         local_variance=Fraction(LARGEST_LOCAL_VARIANCE),
         clip_bit_variance=_bit_variance(clip_bit_noise, min_survivors - colluders, mechanism),
-        modulus_bits=check_count("modulus_bits", modulus_bits, 1, 64),
+        modulus_bits=check_count("modulus_bits", modulus_bits, low=1, high=64),
         smallest_modulus_bits=1,
         wrap_probability=Fraction(0),
         inflation=Fraction(1),
@@ -236,12 +236,12 @@ def _draft(
 def _on_lattice(draft: DistributedPlan, scaled_clip: float) -> DistributedPlan:
     """Returns the draft on the lattice on which the clip norm is about this long."""
     scale = Fraction(scaled_clip / float(draft.clip))
-    squared = squared_norm_bound(float(scale * draft.clip), draft.padded_dimension, LIKELY)
+    squared = squared_norm_bound(float(scale * draft.clip), draft.padded_dimension, beta=LIKELY)
     return replace(
         draft,
         scale=scale,
         squared_norm_bound=squared,
-        l1_bound=largest_l1(squared, draft.padded_dimension),
+        l1_bound=largest_l1(squared, dimension=draft.padded_dimension),
         local_variance=Fraction(LARGEST_LOCAL_VARIANCE),
     )
 
@@ -299,7 +299,7 @@ def _finest(coarse: DistributedPlan) -> DistributedPlan:
 
     Noise over sensitivity hardly depends on the lattice, so the plan for one says where to look for the next.
     """
-    room = largest_sum_variance(coarse.modulus_bits, coarse.padded_dimension, WRAP_PROBABILITY)
+    room = largest_sum_variance(coarse.modulus_bits, dimension=coarse.padded_dimension, probability=WRAP_PROBABILITY)
     best, like, part = coarse, coarse, 1 - _MARGIN
     for _ in range(_MOST_LATTICES):
         scaled_clip = _largest_clip(like, coarse.scaled_clip, part * room, part * LARGEST_LOCAL_VARIANCE)
@@ -323,7 +323,7 @@ def _largest_clip(like: DistributedPlan, coarsest: float, room: float, most_nois
 
     def excess(minus_log: float) -> float:
         scaled_clip = math.exp(-minus_log)
-        variance = ratio * squared_norm_bound(scaled_clip, dimension, LIKELY)
+        variance = ratio * squared_norm_bound(scaled_clip, dimension, beta=LIKELY)
         return (
             max(
                 variance / most_noise,
@@ -338,7 +338,7 @@ def _largest_clip(like: DistributedPlan, coarsest: float, room: float, most_nois
     low, high = -math.log(_FINEST), -math.log(coarsest)
     if low >= high or excess(high) > 0:
         return coarsest
-    return _FINEST if excess(low) <= 0 else math.exp(-falling_root(excess, low, high, 1e-9))
+    return _FINEST if excess(low) <= 0 else math.exp(-falling_root(excess, low=low, high=high, tolerance=1e-9))
 
 
 def _finished(found: DistributedPlan, smallest_modulus_bits: int) -> DistributedPlan:
@@ -373,7 +373,7 @@ def _bit_variance(noise: float | None, honest_shares: int, mechanism: str) -> Fr
     """Returns the noise of one client on a bit that it sends as -1 or +1, so that the bits' sum has this noise."""
     if noise is None:
         return None
-    noise = check_real("clip_bit_noise", noise, 0.0, 2.0**30, open_low=True)
+    noise = check_real("clip_bit_noise", noise, low=0.0, high=2.0**30, open_low=True)
     # A refusal of the number of shares names what it follows from, and comes after.
     variance = _rounded_up(4 * noise * noise / max(1, honest_shares), _MOST_BIT_NOISE)
     return max(variance, SMALLEST_GAUSSIAN_SHARE if mechanism == DISTRIBUTED_DISCRETE_GAUSSIAN else _SMALLEST_VARIANCE)

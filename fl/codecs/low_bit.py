@@ -95,15 +95,17 @@ class LowBit:
     rotation: Rotation[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_integer("bits", self.bits, 1, _MAX_BITS)
-        check_integer("clients", self.clients, 1, _MAX_CLIENTS)
-        object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, *_NORMS))
+        check_integer("bits", self.bits, low=1, high=_MAX_BITS)
+        check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS)
+        object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, low=_NORMS[0], high=_NORMS[1]))
         length = padded(self.dimension)
         modulus_bits = (self.clients * (2**self.bits - 1)).bit_length()
         levels = (2**modulus_bits - 1) // self.clients
         factor = self.range_factor
-        factor = best_range_factor(levels, self.clients) if factor is None else factor
-        object.__setattr__(self, "range_factor", check_number("range_factor", factor, *_FACTORS))
+        factor = best_range_factor(levels, survivors=self.clients) if factor is None else factor
+        object.__setattr__(
+            self, "range_factor", check_number("range_factor", factor, low=_FACTORS[0], high=_FACTORS[1])
+        )
         largest = self.clip_norm / math.sqrt(length) * factor
         object.__setattr__(self, "quantizer", Quantizer(largest, modulus_bits, self.clients, self.weight_cap))
         object.__setattr__(self, "rotation", Rotation(self.dimension, self.seed, np.float64))
@@ -193,16 +195,16 @@ def expected_squared_error(range_factor: float, levels: int, survivors: int) -> 
     Raises:
         InvalidParameterError: a parameter is out of its range.
     """
-    factor = check_number("range_factor", range_factor, *_FACTORS)
-    check_integer("levels", levels, 1, _MAX_LEVELS)
-    check_integer("survivors", survivors, 1, _MAX_CLIENTS)
+    factor = check_number("range_factor", range_factor, low=_FACTORS[0], high=_FACTORS[1])
+    check_integer("levels", levels, low=1, high=_MAX_LEVELS)
+    check_integer("survivors", survivors, low=1, high=_MAX_CLIENTS)
     clipped = 2 * ((1 + factor * factor) * _tail(factor) - factor * _density(factor))
     # The two terms cancel where the tail is long gone.
     return _rounding_variance(factor, levels) / survivors + max(clipped, 0.0)
 
 
 @lru_cache(maxsize=64)
-def best_range_factor(levels: int, survivors: int) -> float:
+def best_range_factor(levels: int, *, survivors: int) -> float:
     """Returns the range factor with the least `expected_squared_error`, a multiple of 1/16.
 
     Args:
@@ -212,7 +214,7 @@ def best_range_factor(levels: int, survivors: int) -> float:
     Raises:
         InvalidParameterError: a parameter is out of its range.
     """
-    check_integer("levels", levels, 1, _MOST_LEVELS)
+    check_integer("levels", levels, low=1, high=_MOST_LEVELS)
     factors = [step / _STEPS for step in range(1, _STEPS * _WIDEST + 1)]
     return min(factors, key=lambda factor: expected_squared_error(factor, levels, survivors))
 
@@ -232,8 +234,8 @@ def unbiased_range_factor(dimension: int, clients: int, probability: float = 1e-
         InvalidParameterError: a parameter is out of its range.
     """
     length = padded(dimension)
-    check_integer("clients", clients, 1, _MAX_CLIENTS)
-    probability = check_number("probability", probability, 0.0, 1.0, open_low=True, open_high=True)
+    check_integer("clients", clients, low=1, high=_MAX_CLIENTS)
+    probability = check_number("probability", probability, low=0.0, high=1.0, open_low=True, open_high=True)
     hoeffding = math.sqrt(2 * (math.log(2 * length * clients) - math.log(probability)))
     # A coordinate is never larger than the norm; the hair is for the rounding of the rotation.
     return min(hoeffding, math.sqrt(length)) * (1 + 2.0**-30)

@@ -91,10 +91,10 @@ class Quantizer:
     weight_cap: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clip", check_number("clip", self.clip, *_CLIP_RANGE))
-        check_integer("modulus_bits", self.modulus_bits, 1, _MAX_MODULUS_BITS)
-        check_integer("clients", self.clients, 1, _MAX_CLIENTS)
-        check_integer("weight_cap", self.weight_cap, 1, _MAX_WEIGHT_CAP)
+        object.__setattr__(self, "clip", check_number("clip", self.clip, low=_CLIP_RANGE[0], high=_CLIP_RANGE[1]))
+        check_integer("modulus_bits", self.modulus_bits, low=1, high=_MAX_MODULUS_BITS)
+        check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS)
+        check_integer("weight_cap", self.weight_cap, low=1, high=_MAX_WEIGHT_CAP)
         largest = 2**self.modulus_bits - 1
         fills = self.clients * self.levels <= largest < self.clients * (self.levels + 1)
         if self.levels < 1 or not fills:
@@ -126,8 +126,8 @@ class Quantizer:
             survivors: S, the clients in the sum.
             total_weight: the sum of their weights.
         """
-        check_integer("survivors", survivors, 1, self.clients)
-        check_integer("total_weight", total_weight, 1, survivors * self.weight_cap)
+        check_integer("survivors", survivors, low=1, high=self.clients)
+        check_integer("total_weight", total_weight, low=1, high=survivors * self.weight_cap)
         step = 2 * Fraction(self.clip) * self.weight_cap / (self.levels * total_weight)
         bound = survivors * step + Fraction(1, 2**48) * (survivors * step + Fraction(self.clip))
         # float() rounds to nearest, which may be below.
@@ -232,7 +232,7 @@ class Quantizer:
             InvalidParameterError: `survivors` is out of its range.
             InvalidInputError: `total` cannot be such a sum, or the total weight is 0, so that there is no mean.
         """
-        check_integer("survivors", survivors, 1, self.clients)
+        check_integer("survivors", survivors, low=1, high=self.clients)
         if not isinstance(total, np.ndarray) or total.dtype.kind != "u" or total.ndim != 1:
             raise InvalidInputError("total", "it is of another type", "a one-dimensional array of unsigned integers")
         if len(total) < self.weight_digits:

@@ -73,7 +73,7 @@ def padded(dimension: int) -> int:
     Raises:
         InvalidParameterError: `dimension` is not an int from 1 to 2**32.
     """
-    check_integer("dimension", dimension, 1, _MAX_DIMENSION)
+    check_integer("dimension", dimension, low=1, high=_MAX_DIMENSION)
     return 1 << (dimension - 1).bit_length()
 
 
@@ -154,7 +154,7 @@ class Rotation(Generic[_Float]):
         self._buffers = buffers
         self._factors = [_hadamard(points).astype(dtype) for points in _factors_of(length)]
         key = hashlib.sha256(_LABEL + seed).digest()
-        self._signs = np.frombuffer(keystream(Suite.AES_128_CTR, key, -(-dimension // 8)), np.uint8)
+        self._signs = np.frombuffer(keystream(Suite.AES_128_CTR, key, length=-(-dimension // 8)), np.uint8)
 
     @property
     def dimension(self) -> int:

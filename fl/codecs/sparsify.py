@@ -90,8 +90,8 @@ class RandomK:
     __slots__ = ("_indices", "_length")
 
     def __init__(self, length: int, kept: int, seed: bytes) -> None:
-        check_integer("length", length, 1, _MAX_LENGTH)
-        check_integer("kept", kept, 1, length)
+        check_integer("length", length, low=1, high=_MAX_LENGTH)
+        check_integer("kept", kept, low=1, high=length)
         if type(seed) is not bytes or len(seed) != SEED_BYTES:
             raise InvalidParameterError("seed", type(seed).__name__, f"{SEED_BYTES} bytes")
         self._length = length
@@ -155,7 +155,7 @@ class RandomK:
 def _subset(length: int, kept: int, key: bytes) -> npt.NDArray[np.intp]:
     start, size = 0, 8 * length
     while True:
-        keys = np.frombuffer(keystream(Suite.AES_128_CTR, key, size, start), "<u8")
+        keys = np.frombuffer(keystream(Suite.AES_128_CTR, key, length=size, offset=start), "<u8")
         chosen = _smallest(keys, kept)
         if chosen is not None:
             return chosen

@@ -55,7 +55,7 @@ def check_reserve(
     Raises:
         RoundRefusedError: a field differs; the first one is named.
     """
-    expected = plan.reserve(round_number, session_id, clip, context, reserve.roster)
+    expected = plan.reserve(round_number, session_id, clip=clip, context=context, roster=reserve.roster)
     expected = replace(expected, epsilon=reserve.epsilon)
     for field in fields(Reserve):
         offered, ours = getattr(reserve, field.name), getattr(expected, field.name)

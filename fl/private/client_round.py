@@ -80,8 +80,8 @@ class ClientRound(Uncopyable):
         client: ClientId,
         counter: RoundCounter,
         identity: Identity | None = None,
-        identities: Mapping[ClientId, bytes] | None = None,
         *,
+        identities: Mapping[ClientId, bytes] | None = None,
         executor: Executor | None = None,
     ) -> None:
         # What is wrong with these is found here, before a round is counted that this client could not take part in.
@@ -234,9 +234,9 @@ class ClientRound(Uncopyable):
         plan: PrivatePlan,
         client: ClientId,
         counter: RoundCounter,
+        *,
         identity: Identity | None = None,
         identities: Mapping[ClientId, bytes] | None = None,
-        *,
         wrapping_key: bytes | None = None,
         executor: Executor | None = None,
     ) -> "ClientRound":
@@ -254,7 +254,7 @@ class ClientRound(Uncopyable):
         if content.round_number != counter.last_round:
             last = counter.last_round
             raise InvalidStateError(f"the snapshot is of round {content.round_number}, the last one counted is {last}")
-        restored = cls(plan, client, counter, identity, identities, executor=executor)
+        restored = cls(plan, client, counter, identity, identities=identities, executor=executor)
         restored._session = ClientSession.from_bytes(
             content.session, identity=identity, executor=executor, before_answering=restored._approve
         )

@@ -135,7 +135,7 @@ class PrivatePlan(PlanRecord):
         if header.colluders < ours.colluders:
             raise PlanMismatchError("ledger (colluders)", header.colluders, f"at least {ours.colluders}")
 
-    def reserve(self, round_number: int, session_id: bytes, clip: float, context: bytes, roster: bytes) -> Reserve:
+    def reserve(self, round_number: int, session_id: bytes, *, clip: float, context: bytes, roster: bytes) -> Reserve:
         """Returns a round's record, in which only the claimed epsilon is missing.
 
         Args:

@@ -22,7 +22,7 @@ def client_policy(plan: PlanRecord, params: SessionParams, identities: Mapping[C
         adversary=params.adversary,
         min_cohort=plan.min_survivors,
         max_cohort=plan.clients,
-        corrupt_fraction=corrupt_fraction(plan.noise.colluders, plan.clients),
+        corrupt_fraction=corrupt_fraction(plan.noise.colluders, clients=plan.clients),
         min_survivors=plan.min_survivors,
         small_consortium=plan.small_consortium,
         vector_length=params.vector_length,

@@ -94,8 +94,10 @@ def make_plan(
         raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
     if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
         raise InvalidParameterError("side_values", type(side_values).__name__, "a sequence of SideValue")
-    clip = check_number("clip", clip, 0.0, open_low=True)
-    colluders = check_integer("colluders", int(colluders) if isinstance(colluders, np.integer) else colluders, 0, 2**63)
+    clip = check_number("clip", clip, low=0.0, open_low=True)
+    colluders = check_integer(
+        "colluders", int(colluders) if isinstance(colluders, np.integer) else colluders, low=0, high=2**63
+    )
     sides = tuple(side_values)
     if weight_cap > 1:
         sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap), share=weight_share))
@@ -158,8 +160,8 @@ def _session(
     *, clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
     """Returns graph, threshold and minimum of survivors; vector and modulus are still to be filled in."""
-    check_integer("clients", clients, 3, MAX_COHORT_SIZE)
-    check_integer("max_dropouts", max_dropouts, 0, clients - 1)
+    check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
+    check_integer("max_dropouts", max_dropouts, low=0, high=clients - 1)
     if 2 * colluders >= clients:
         raise UnsafePlanError("colluders", colluders, f"no session holds against half of its {clients} clients")
     survivors = clients - max_dropouts
@@ -189,7 +191,7 @@ def _bits(bytes_per_parameter: float, modulus_bits: int | None, *, size: int, di
     """Returns the bits for each coordinate of the rotated vector, which is longer than the model."""
     if modulus_bits is not None:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "modulus_bits says the same already")
-    bits = 8 * check_number("bytes_per_parameter", bytes_per_parameter, 0.0) * size / padded(dimension)
+    bits = 8 * check_number("bytes_per_parameter", bytes_per_parameter, low=0.0) * size / padded(dimension)
     if bits < 1:
         raise UnsafePlanError("bytes_per_parameter", bytes_per_parameter, "that is less than a bit for each coordinate")
     return int(min(_WIDEST, bits))

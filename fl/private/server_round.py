@@ -56,15 +56,15 @@ class ServerRound(Uncopyable):
         ledger: Ledger,
         round_number: int,
         clients: Collection[ClientId],
-        identities: Mapping[ClientId, bytes] | None = None,
         *,
+        identities: Mapping[ClientId, bytes] | None = None,
         clip: float | None = None,
         executor: Executor | None = None,
     ) -> None:
         clip = plan.clip if clip is None else clip
         plan.check_header(ledger.header)
         plan.check_round(round_number, clip)
-        draft = plan.reserve(round_number, bytes(16), clip, _NO_HASH, _NO_HASH)
+        draft = plan.reserve(round_number, bytes(16), clip=clip, context=_NO_HASH, roster=_NO_HASH)
         if ledger.would_exceed(draft):
             raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
         params = plan.session_params(round_number, clip, ledger.head)
@@ -254,9 +254,9 @@ class ServerRound(Uncopyable):
             self._plan.reserve(
                 self._round_number,
                 session.session_id,
-                self._clip,
-                session.context,
-                _NO_HASH if roster is None else roster,
+                clip=self._clip,
+                context=session.context,
+                roster=_NO_HASH if roster is None else roster,
             )
         )
         self._failed = False

@@ -40,8 +40,8 @@ def simulate_round(
     ledger: Ledger,
     round_number: int,
     counters: Mapping[ClientId, RoundCounter],
-    contribute: Callable[[ClientId], Contribution],
     *,
+    contribute: Callable[[ClientId], Contribution],
     identities: Mapping[ClientId, Identity] | None = None,
     clip: float | None = None,
     dropouts: Mapping[str, Collection[ClientId]] | None = None,
@@ -69,9 +69,13 @@ def simulate_round(
     """
     gone = _stages(dropouts or {})
     keys = {client: identity.public_key for client, identity in (identities or {}).items()}
-    server = ServerRound(plan, ledger, round_number, tuple(counters), keys or None, clip=clip, executor=executor)
+    server = ServerRound(
+        plan, ledger, round_number, tuple(counters), identities=keys or None, clip=clip, executor=executor
+    )
     clients = {
-        client: ClientRound(plan, client, counter, (identities or {}).get(client), keys or None, executor=executor)
+        client: ClientRound(
+            plan, client, counter, (identities or {}).get(client), identities=keys or None, executor=executor
+        )
         for client, counter in counters.items()
     }
     up, down = dict.fromkeys(clients, 0), dict.fromkeys(clients, 0)

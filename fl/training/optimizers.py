@@ -291,9 +291,11 @@ class FedAdam(_Forgetting):
 
 def _check_positive(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, open_low=True))
+        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), low=0.0, open_low=True))
 
 
 def _check_decay(optimizer: ServerOptimizer, *names: str) -> None:
     for name in names:
-        object.__setattr__(optimizer, name, check_number(name, getattr(optimizer, name), 0.0, 1.0, open_high=True))
+        object.__setattr__(
+            optimizer, name, check_number(name, getattr(optimizer, name), low=0.0, high=1.0, open_high=True)
+        )

@@ -39,7 +39,7 @@ def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
         SchemaMismatchError: the two differ in names, shapes or dtypes, or an array holds integers.
         InvalidInputError: a value is not finite, or the penalty leaves the range of float64.
     """
-    mu = check_number("mu", mu, 0.0)
+    mu = check_number("mu", mu, low=0.0)
     _, difference = _difference(local, global_model)
     with np.errstate(over="ignore", invalid="ignore"):
         penalty = mu / 2 * float(difference @ difference)
@@ -64,7 +64,7 @@ def proximal_gradient(local: Arrays, global_model: Arrays, mu: float) -> NamedAr
         SchemaMismatchError: the two differ in names, shapes or dtypes, or an array holds integers.
         InvalidInputError: a value is not finite, or the gradient leaves the range of float64.
     """
-    mu = check_number("mu", mu, 0.0)
+    mu = check_number("mu", mu, low=0.0)
     schema, difference = _difference(local, global_model)
     # An overflow becomes infinity, and infinity times a mu of 0 NaN: restore refuses both with the array's name.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -38,6 +38,7 @@ class AdvertisingKeys(ClientState[Invited]):
         session_id: bytes,
         client: ClientId,
         policy: ClientPolicy,
+        *,
         identity: Identity | None = None,
     ) -> None:
         check_client_id("client", client)

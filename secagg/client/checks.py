@@ -85,7 +85,9 @@ def _check_ranks(params: SessionParams, ranks: Sequence[int], total: int) -> Non
         raise InconsistentServerError("roster_index", "ranks do not ascend strictly, or one lies beyond the roster")
 
 
-def check_dealers(dealers: npt.NDArray[np.bool_], index: int, neighbours: npt.NDArray[np.intp], threshold: int) -> None:
+def check_dealers(
+    dealers: npt.NDArray[np.bool_], *, index: int, neighbours: npt.NDArray[np.intp], threshold: int
+) -> None:
     """Checks who is said to have dealt (U2, stage 1).
 
     Args:

@@ -64,20 +64,20 @@ class MaskingInput(ClientState[Shared]):
 
         # Bonawitz et al. 2017, figure 4, round 2, user: infer U2 from the ciphertexts; abort if they are fewer than t.
         # They are opened here and not in its round 4, so that a seal that does not open is reported in time.
-        check_dealers(dealers, index, place.neighbours, params.threshold)
+        check_dealers(dealers, index=index, neighbours=place.neighbours, threshold=params.threshold)
         held, pairs = open_delivery(
             cohort, index, dealers=dealers, opening_keys=shared.opening_keys, table=shares.table
         )
 
         # Ibid.: y_u = x_u + PRG(b_u) + the sum over v in U2 of +-PRG(s_uv), modulo R. Bell et al. 2020: over N(u) only.
-        task_ctx = cohort.task_context(model_digest, shares.dealers)
+        task_ctx = cohort.task_context(model_digest, dealers=shares.dealers)
         key = KeyPair(shared.mask_private)
-        add = [cohort.self_mask(index, shared.self_mask_seed, task_ctx)]
+        add = [cohort.self_mask(index, seed=shared.self_mask_seed, task_ctx=task_ctx)]
         subtract: list[bytes] = []
         peers = place.neighbours[dealers[place.neighbours]]
         for peer in peers.tolist():
-            (add if index < peer else subtract).append(cohort.pairwise_mask(index, key, peer, task_ctx))
-        apply_masks(words, add, subtract, params.suite, executor)
+            (add if index < peer else subtract).append(cohort.pairwise_mask(index, key, peer=peer, task_ctx=task_ctx))
+        apply_masks(words, add=add, subtract=subtract, suite=params.suite, executor=executor)
         reduce_to_modulus(words, params.modulus_bits)
 
         unopened = np.zeros(place.size, np.bool_)

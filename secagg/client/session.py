@@ -262,7 +262,7 @@ class ClientSession(Uncopyable):
         if self._session is None:
             return self._accept_invitation(data)
         params, session_id = self._session
-        message = decode(data, SERVER, params, session_id)
+        message = decode(data, SERVER, params, session_id=session_id)
         if isinstance(message, Abort):
             self.aborted = message.code
             self._end()
@@ -279,7 +279,7 @@ class ClientSession(Uncopyable):
     def _accept_invitation(self, data: bytes) -> Message:
         params, session_id = decode_invitation(data)
         self._session = (params, session_id)
-        state = AdvertisingKeys(params, session_id, self._client, self._policy, self._identity)
+        state = AdvertisingKeys(params, session_id, self._client, self._policy, identity=self._identity)
         self._state, reply = state.advertise_keys()
         return reply
 

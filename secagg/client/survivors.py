@@ -51,7 +51,7 @@ def fix(masked: Masked, message: SurvivorSet) -> tuple[Fixed, Cohort]:
         held=masked.held,
         survivors=encode_bitmap(survivors),
         total=message.total,
-        answer=select_answer(held, survivors, masked.shares),
+        answer=select_answer(held, survivors=survivors, pairs=masked.shares),
     )
     return fixed, place.cohort
 

@@ -35,7 +35,13 @@ class Unmasking(ClientState[Fixed]):
         digest = consistency_digest_of(fixed, cohort)
         for position, signer in enumerate(np.flatnonzero(signers).tolist()):
             signature = request.signatures[position * SIGNATURE_BYTES :][:SIGNATURE_BYTES]
-            verify(membership.identity_keys[signer], digest, signature, SERVER, "the survivor set")
+            verify(
+                membership.identity_keys[signer],
+                digest=digest,
+                signature=signature,
+                signer=SERVER,
+                what="the survivor set",
+            )
         involved = np.append(neighbours[place.members(fixed.dealers)[neighbours]], index)
         check_quorum(
             signers,

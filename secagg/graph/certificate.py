@@ -37,7 +37,7 @@ class Bound:
     @property
     def sentence(self) -> str:
         """What it means that the condition holds."""
-        return in_words(self.name, self.setting, self.neighbours, self.threshold)
+        return in_words(self.name, self.setting, neighbours=self.neighbours, threshold=self.threshold)
 
     @property
     def holds(self) -> bool:
@@ -136,11 +136,14 @@ class Certificate:
 
 # Many simulated clients of one process ask for the same certificate.
 @lru_cache(maxsize=_CACHED)
-def certificate_of(setting: Setting, clients: int, neighbours: int, threshold: int) -> Certificate:
+def certificate_of(setting: Setting, *, clients: int, neighbours: int, threshold: int) -> Certificate:
     """Returns every bound for one choice, whether it holds or not."""
     secure, correct = setting.log_secure(neighbours) / LN2, setting.log_correct / LN2
-    exposed, stuck = setting.log_exposed(neighbours, threshold), setting.log_stuck(neighbours, threshold)
-    cut, cut_name = setting.log_cut(neighbours, threshold), "uncuttable" if setting.active else "connected"
+    exposed, stuck = (
+        setting.log_exposed(neighbours, threshold=threshold),
+        setting.log_stuck(neighbours, threshold=threshold),
+    )
+    cut, cut_name = setting.log_cut(neighbours, threshold=threshold), "uncuttable" if setting.active else "connected"
     return Certificate(
         clients=clients,
         roster=setting.smallest,
@@ -153,7 +156,7 @@ def certificate_of(setting: Setting, clients: int, neighbours: int, threshold: i
         correctness_bits=setting.correctness_bits,
         rounds=setting.rounds,
         grinding_bits=0 if setting.complete(neighbours) else setting.grinding_bits,
-        min_survivors=setting.fewest_survivors(neighbours, threshold),
+        min_survivors=setting.fewest_survivors(neighbours, threshold=threshold),
         bounds=(
             Bound(cut_name, cut / LN2, secure, setting, neighbours, threshold),
             Bound("private", exposed / LN2, secure, setting, neighbours, threshold),

@@ -63,7 +63,7 @@ class Assumptions:
         ):
             value = getattr(self, name)
             if name != "grinding_bits" or value is not None:
-                object.__setattr__(self, name, check_integer(name, value, low, high))
+                object.__setattr__(self, name, check_integer(name, value, low=low, high=high))
 
     def corrupt_clients(self, clients: int) -> int:
         """Returns A, how many of `clients` may collude."""
@@ -96,14 +96,17 @@ class Assumptions:
         )
 
     def certificate(
-        self, clients: int, neighbours: int, threshold: int, adversary: AdversaryModel, roster: int | None = None
+        self, clients: int, *, neighbours: int, threshold: int, adversary: AdversaryModel, roster: int | None = None
     ) -> Certificate:
         """Returns what holds for the k and t of checked parameters: `certify` checks them first."""
-        return certificate_of(self.setting(clients, adversary, roster), clients, neighbours, threshold)
+        return certificate_of(
+            self.setting(clients, adversary, roster), clients=clients, neighbours=neighbours, threshold=threshold
+        )
 
 
 def choose(
     clients: int,
+    *,
     corrupt: float,
     dropout: float,
     adversary: AdversaryModel,
@@ -111,7 +114,6 @@ def choose(
     correctness_bits: int = 30,
     rounds: int = 1,
     grinding_bits: int | None = None,
-    *,
     absent: float = 0.0,
 ) -> Certificate:
     """Chooses the smallest even k for which some t meets all conditions, and then the smallest t.
@@ -149,7 +151,9 @@ def choose(
         grinding_bits=grinding_bits,
     )
     _check_adversary(adversary)
-    clients = check_integer("clients", clients, 4 if adversary is AdversaryModel.ACTIVE else 3, MAX_COHORT_SIZE)
+    clients = check_integer(
+        "clients", clients, low=4 if adversary is AdversaryModel.ACTIVE else 3, high=MAX_COHORT_SIZE
+    )
     budget = _Budget(clients, assumptions.corrupt_clients(clients), assumptions.dropped_clients(clients), adversary)
     if not budget.kept:
         raise InvalidParameterError(
@@ -159,17 +163,19 @@ def choose(
     found = smallest_degree(setting) if clients > SMALL_COHORT else None
     if found is None:
         complete = clients - 1
-        threshold = setting.smallest_threshold(complete, complete - setting.dropped)
+        threshold = setting.smallest_threshold(complete, highest=complete - setting.dropped)
         if threshold is None:
             raise InvalidParameterError(
                 "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
             )
         found = complete, threshold
-    return certificate_of(setting, clients, *found)
+    neighbours, threshold = found
+    return certificate_of(setting, clients=clients, neighbours=neighbours, threshold=threshold)
 
 
 def certify(
     clients: int,
+    *,
     neighbours: int,
     threshold: int,
     corrupt: float,
@@ -179,7 +185,6 @@ def certify(
     correctness_bits: int = 30,
     rounds: int = 1,
     grinding_bits: int | None = None,
-    *,
     absent: float = 0.0,
     roster: int | None = None,
 ) -> Certificate:
@@ -214,17 +219,19 @@ def certify(
         rounds=rounds,
         grinding_bits=grinding_bits,
     )
-    clients = check_integer("clients", clients, 3, MAX_COHORT_SIZE)
+    clients = check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
     _check_adversary(adversary)
-    neighbours = check_integer("neighbours", neighbours, 2, clients - 1)
+    neighbours = check_integer("neighbours", neighbours, low=2, high=clients - 1)
     if neighbours % 2 and neighbours != clients - 1:
         raise InvalidParameterError("neighbours", neighbours, "even, or exactly clients - 1")
-    threshold = check_integer("threshold", threshold, 1, neighbours)
+    threshold = check_integer("threshold", threshold, low=1, high=neighbours)
     if roster is not None:
-        roster = check_integer("roster", roster, 1, clients)
+        roster = check_integer("roster", roster, low=1, high=clients)
         if assumptions.absent:
             raise InvalidParameterError("roster", roster, "None where absent is given: it says how many may be missing")
-    return assumptions.certificate(clients, neighbours, threshold, adversary, roster)
+    return assumptions.certificate(
+        clients, neighbours=neighbours, threshold=threshold, adversary=adversary, roster=roster
+    )
 
 
 @dataclass(frozen=True, slots=True)

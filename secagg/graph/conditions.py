@@ -85,7 +85,7 @@ class Setting:
         """The log of what is allowed to *alive*."""
         return -self.correctness_bits * LN2 - math.log(self.rounds)
 
-    def log_connected(self, neighbours: int, dropped: int) -> float:
+    def log_connected(self, neighbours: int, *, dropped: int) -> float:
         """Returns the bound of *connected* where `dropped` of the largest roster vanish."""
         n, k, gone = self.largest, neighbours, self.corrupt + dropped
         if self.complete(k) or k > gone:
@@ -93,9 +93,9 @@ class Setting:
         if gone >= n:
             return 0.0
         pairs = math.log(n * (n - k - 1) / 2)
-        return min(0.0, pairs + log_choose(gone, k) - log_choose(n, k) + ROUNDING)
+        return min(0.0, pairs + log_choose(gone, chosen=k) - log_choose(n, chosen=k) + ROUNDING)
 
-    def log_uncuttable(self, neighbours: int, threshold: int) -> float:
+    def log_uncuttable(self, neighbours: int, *, threshold: int) -> float:
         """Returns the bound of *uncuttable*."""
         n = self.densest(neighbours)
         half = neighbours // 2
@@ -103,39 +103,39 @@ class Setting:
         if neighbours >= n - 1:
             return -math.inf
         pairs = 2 * math.log(n) - LN2
-        return min(0.0, pairs + log_two_windows(n, self.corrupt, half, threshold - half))
+        return min(0.0, pairs + log_two_windows(n, marked=self.corrupt, window=half, needed=threshold - half))
 
-    def log_cut(self, neighbours: int, threshold: int) -> float:
+    def log_cut(self, neighbours: int, *, threshold: int) -> float:
         """Returns the bound of *connected* or *uncuttable*, whichever the model asks for."""
         if self.active:
-            return self.log_uncuttable(neighbours, threshold)
-        return self.log_connected(neighbours, self.dropped)
+            return self.log_uncuttable(neighbours, threshold=threshold)
+        return self.log_connected(neighbours, dropped=self.dropped)
 
-    def opening(self, neighbours: int, threshold: int) -> int:
+    def opening(self, neighbours: int, *, threshold: int) -> int:
         """Returns how many corrupt neighbours open a client."""
         degree = min(neighbours, self.densest(neighbours) - 1)
         # ACTIVE: honest neighbours give either kind of share, corrupt ones both: h + 2c >= 2t with h + c = k.
         return 2 * threshold - degree if self.active else threshold
 
-    def log_exposed(self, neighbours: int, threshold: int) -> float:
+    def log_exposed(self, neighbours: int, *, threshold: int) -> float:
         """Returns the bound of *private*."""
         n = self.densest(neighbours)
-        opening = self.opening(neighbours, threshold)
+        opening = self.opening(neighbours, threshold=threshold)
         if neighbours >= n - 1:
             # Every peer is a neighbour: certain.
             return 0.0 if self.corrupt >= opening else -math.inf
         return min(0.0, math.log(n) + Hypergeometric(n, self.corrupt, neighbours).log_tail(opening))
 
-    def log_stuck(self, neighbours: int, threshold: int) -> float:
+    def log_stuck(self, neighbours: int, *, threshold: int) -> float:
         """Returns the bound of *alive*."""
         n, degree = self.largest, min(neighbours, self.largest - 1)
-        if n - self.dropped < self.fewest_survivors(neighbours, threshold):
+        if n - self.dropped < self.fewest_survivors(neighbours, threshold=threshold):
             return 0.0
         if degree == n - 1:
             return 0.0 if degree - self.dropped < threshold else -math.inf
         return min(0.0, math.log(n) + Hypergeometric(n, self.dropped, degree).log_tail(degree - threshold + 1))
 
-    def fewest_survivors(self, neighbours: int, threshold: int) -> int:
+    def fewest_survivors(self, neighbours: int, *, threshold: int) -> int:
         """Returns the fewest clients in a sum for which the security conditions hold, in any of the rosters."""
         # A survivor's own shares lie with its peers, of whom t answer.
         alone = threshold + 1
@@ -150,36 +150,39 @@ class Setting:
         low, high = 0, self.largest - self.corrupt + 1
         while high - low > 1:
             middle = (low + high) // 2
-            if self.log_connected(neighbours, middle) <= allowed:
+            if self.log_connected(neighbours, dropped=middle) <= allowed:
                 low = middle
             else:
                 high = middle
         return low
 
-    def secure(self, neighbours: int, threshold: int) -> bool:
+    def secure(self, neighbours: int, *, threshold: int) -> bool:
         """Whether both conditions of security hold; a larger threshold never breaks them."""
         allowed = self.log_secure(neighbours)
-        return self.log_exposed(neighbours, threshold) <= allowed and self.log_cut(neighbours, threshold) <= allowed
+        return (
+            self.log_exposed(neighbours, threshold=threshold) <= allowed
+            and self.log_cut(neighbours, threshold=threshold) <= allowed
+        )
 
-    def alive(self, neighbours: int, threshold: int) -> bool:
+    def alive(self, neighbours: int, *, threshold: int) -> bool:
         """Whether *alive* holds; a smaller threshold never breaks it."""
-        return self.log_stuck(neighbours, threshold) <= self.log_correct
+        return self.log_stuck(neighbours, threshold=threshold) <= self.log_correct
 
-    def smallest_threshold(self, neighbours: int, highest: int) -> int | None:
+    def smallest_threshold(self, neighbours: int, *, highest: int) -> int | None:
         """Returns the smallest t up to `highest` for which everything holds, or None.
 
         In the complete graph it is the usual one, or the closest to it that holds, and more than half of the peers.
         """
         floor = neighbours // 2 + 1 if self.complete(neighbours) else 1
-        if highest < floor or not self.secure(neighbours, highest):
+        if highest < floor or not self.secure(neighbours, threshold=highest):
             return None
         low, high = floor - 1, highest
         while high - low > 1:
             middle = (low + high) // 2
-            if self.secure(neighbours, middle):
+            if self.secure(neighbours, threshold=middle):
                 high = middle
             else:
                 low = middle
         if self.complete(neighbours):
             high = max(high, min(default_threshold(self.largest), highest))
-        return high if self.alive(neighbours, high) else None
+        return high if self.alive(neighbours, threshold=high) else None

@@ -29,7 +29,7 @@ _FLOOR_REACH: Final = 3.0
 """A floor counts terms until they have fallen by about e**3: what it leaves out is a twentieth."""
 
 
-def log_choose(total: int, chosen: int) -> float:
+def log_choose(total: int, *, chosen: int) -> float:
     """Returns log(total choose chosen), for 0 <= chosen <= total."""
     return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
@@ -41,7 +41,7 @@ def log_geometric_sum(slope: float, count: int) -> float:
     return math.log(math.expm1(count * slope) / math.expm1(slope)) if slope > -math.inf else 0.0
 
 
-def last_positive(surplus_and_slope: Callable[[int], tuple[float, float]], guess: int, low: int, high: int) -> int:
+def last_positive(surplus_and_slope: Callable[[int], tuple[float, float]], *, guess: int, low: int, high: int) -> int:
     """Returns a whole number in low + 1 .. high whose surplus is positive, close to the largest, or else `low`.
 
     Args:
@@ -177,7 +177,7 @@ class Hypergeometric:
         def surplus_and_slope(count: int) -> tuple[float, float]:
             return self.log_tail_floor(count) - log_probability, self.slope(count)
 
-        return last_positive(surplus_and_slope, guess, min(self.mode, self.largest), self.largest)
+        return last_positive(surplus_and_slope, guess=guess, low=min(self.mode, self.largest), high=self.largest)
 
 
 class QuantileWalk:
@@ -188,7 +188,7 @@ class QuantileWalk:
 
     _LENIENCE: Final = 1 + 1e-6
 
-    def __init__(self, population: int, marked: int, draws: int, log_probability: float) -> None:
+    def __init__(self, population: int, *, marked: int, draws: int, log_probability: float) -> None:
         """Begins at `draws` drawn ones, with not all marked and a probability below 1 / population."""
         start = Hypergeometric(population, marked, draws)
         self._population, self._marked, self._draws = population, marked, draws

@@ -29,7 +29,7 @@ class Graph:
 
     __slots__ = ("__dict__", "_ahead", "_behind", "_seed", "_size", "_suite")
 
-    def __init__(self, size: int, neighbours: int, seed: bytes, suite: Suite) -> None:
+    def __init__(self, size: int, *, neighbours: int, seed: bytes, suite: Suite) -> None:
         self._size = size
         # The same numbers wherever k is even; and in the complete graph of an even size everyone once.
         self._ahead = (neighbours + 1) // 2
@@ -91,7 +91,9 @@ class Graph:
     def _ring(self) -> Counts:
         """Roster indices in ring order."""
         size = 8 * _RANK_WORDS * self._size
-        ranks = np.frombuffer(keystream(self._suite, self._seed, size, 0), "<u8").reshape(self._size, _RANK_WORDS)
+        ranks = np.frombuffer(keystream(self._suite, self._seed, length=size, offset=0), "<u8").reshape(
+            self._size, _RANK_WORDS
+        )
         return np.lexsort(ranks.T)
 
     @cached_property

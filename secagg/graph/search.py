@@ -66,7 +66,7 @@ class _Search:
         low, high = 0, self.last + 2
         while high - low > 2:
             middle = (low + high) // 4 * 2
-            if self.setting.active or self.setting.log_connected(middle, self.setting.dropped) <= self.secure:
+            if self.setting.active or self.setting.log_connected(middle, dropped=self.setting.dropped) <= self.secure:
                 high = middle
             else:
                 low = middle
@@ -93,7 +93,7 @@ class _Search:
         if setting.active:
             # In a large cohort w decides, not c; in a small one the exact leaps make up for the difference.
             floors.needed = needed_floor(
-                n, corrupt, window=k // 2, log_probability=self.log_per_pair, guess=floors.needed
+                n, marked=corrupt, window=k // 2, log_probability=self.log_per_pair, guess=floors.needed
             )
             return 2 * floors.needed + 2 * floors.lost
         floors.corrupt = Hypergeometric(n, corrupt, k).quantile_floor(self.log_per_client, floors.corrupt)
@@ -102,10 +102,12 @@ class _Search:
     def leap_exactly(self, start: int) -> tuple[int, int] | None:
         """Returns the smallest k from `start` on for which a t holds, and that t; or None."""
         setting, k = self.setting, start
-        lost_walk = QuantileWalk(setting.largest, setting.dropped, k, self.log_stuck)
+        lost_walk = QuantileWalk(setting.largest, marked=setting.dropped, draws=k, log_probability=self.log_stuck)
         corrupt_walk = None
         if not self.complete_roster(k):
-            corrupt_walk = QuantileWalk(setting.smallest, setting.corrupt, k, self.log_per_client)
+            corrupt_walk = QuantileWalk(
+                setting.smallest, marked=setting.corrupt, draws=k, log_probability=self.log_per_client
+            )
         needed = 0
         while k <= self.last:
             lost = lost_walk.advance(k)
@@ -116,11 +118,11 @@ class _Search:
             need = max(corrupt + self.weight * lost + 1, 2 * needed + 2 * lost if setting.active else 0)
             if need <= k:
                 highest = k - lost
-                threshold = setting.smallest_threshold(k, highest)
+                threshold = setting.smallest_threshold(k, highest=highest)
                 if threshold is not None:
                     return k, threshold
                 need = k + 2
-                if setting.active and setting.log_uncuttable(k, highest) > self.secure:
+                if setting.active and setting.log_uncuttable(k, threshold=highest) > self.secure:
                     # Even the largest t leaves cuts: w(k) is larger, and does not shrink as k grows.
                     needed = highest - k // 2 + 1
             k = need + need % 2

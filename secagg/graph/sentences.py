@@ -5,7 +5,7 @@ from secagg.graph.conditions import Setting
 __all__ = ["in_words"]
 
 
-def in_words(condition: str, setting: Setting, neighbours: int, threshold: int) -> str:
+def in_words(condition: str, setting: Setting, *, neighbours: int, threshold: int) -> str:
     """Returns what it means that a condition holds.
 
     Args:
@@ -38,7 +38,7 @@ def _uncut(setting: Setting, neighbours: int, threshold: int) -> str:
 
 def _private(setting: Setting, neighbours: int, threshold: int) -> str:
     n = setting.densest(neighbours)
-    opening, kinds = setting.opening(neighbours, threshold), "2t - k" if setting.active else "t"
+    opening, kinds = setting.opening(neighbours, threshold=threshold), "2t - k" if setting.active else "t"
     return (
         f"With {setting.corrupt} corrupt of {n}, no client has {kinds} = {opening} of them as neighbours, who could "
         "open its secrets."
@@ -46,7 +46,7 @@ def _private(setting: Setting, neighbours: int, threshold: int) -> str:
 
 
 def _alive(setting: Setting, neighbours: int, threshold: int) -> str:
-    fewest = setting.fewest_survivors(neighbours, threshold)
+    fewest = setting.fewest_survivors(neighbours, threshold=threshold)
     return (
         f"With {setting.dropped} vanished of {setting.largest}, every neighbourhood keeps the {threshold} members that "
         f"recovery needs, and at least {fewest} clients stay in all."

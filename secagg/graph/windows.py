@@ -16,7 +16,7 @@ _SPAN: Final = 3.0
 """The floor sums over x until P[X = x] T(x) has fallen by about e**3."""
 
 
-def log_two_windows(population: int, marked: int, window: int, needed: int) -> float:
+def log_two_windows(population: int, *, marked: int, window: int, needed: int) -> float:
     """Returns an upper bound of log P[two given disjoint windows hold `needed` marked ones each].
 
     Sharp to `ROUNDING` where `needed` is beyond what a window is likeliest to hold, else 0.
@@ -40,7 +40,7 @@ def log_two_windows(population: int, marked: int, window: int, needed: int) -> f
     return min(0.0, first.log_pmf(needed) + log_second + math.log(weighted) + 2 * ROUNDING)
 
 
-def needed_floor(population: int, marked: int, *, window: int, log_probability: float, guess: int) -> int:
+def needed_floor(population: int, *, marked: int, window: int, log_probability: float, guess: int) -> int:
     """Returns a lower bound of the smallest w for which the two windows stay within that probability.
 
     Takes a few constant-time steps from a good guess.
@@ -52,7 +52,7 @@ def needed_floor(population: int, marked: int, *, window: int, log_probability: 
 
     high = min(window, marked // 2)
     likeliest = Hypergeometric(population, marked, window).mode
-    return last_positive(surplus_and_slope, guess, min(likeliest, high), high) + 1
+    return last_positive(surplus_and_slope, guess=guess, low=min(likeliest, high), high=high) + 1
 
 
 def _windows(population: int, marked: int, window: int, count: int) -> tuple[Hypergeometric, Hypergeometric]:

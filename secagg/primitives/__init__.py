@@ -5,7 +5,7 @@ not that a key is fresh.
 """
 
 from secagg.primitives.agreement import KeyPair
-from secagg.primitives.masking import apply_masks, sum_masks
+from secagg.primitives.masking import MaskTask, apply_masks, sum_masks
 from secagg.primitives.packing import add_packed, pack, unpack
 from secagg.primitives.prg import SEEK_BYTES, Suite, WordDtype, keystream, open_keystream, word_dtype
 from secagg.primitives.shamir import limbs_to_secret, reconstruct, split
@@ -16,6 +16,7 @@ __all__ = [
     "SEEK_BYTES",
     "Identity",
     "KeyPair",
+    "MaskTask",
     "Suite",
     "WordDtype",
     "add_packed",

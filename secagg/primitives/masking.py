@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ from secagg.primitives.prg import (
 __all__ = [
     "OUTSTANDING_SHARDS",
     "SHARD_BYTES",
+    "MaskTask",
     "apply_masks",
     "reduce_to_modulus",
     "sum_masks",
@@ -46,7 +47,28 @@ __all__ = [
 ]
 
 Words: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
-_Task: TypeAlias = tuple[Suite, WordDtype, Sequence[bytes], Sequence[bytes], range]
+
+
+class MaskTask(NamedTuple):
+    """What `sum_masks` computes: plain data, which any executor can carry to its workers.
+
+    Attributes:
+        suite: the session's suite.
+        dtype: a `word_dtype`.
+        add: stream keys, 32 bytes each.
+        subtract: stream keys, 32 bytes each.
+        coordinates: consecutive words, of which the first lies at a multiple of 64 keystream bytes.
+    """
+
+    suite: Suite
+    dtype: WordDtype
+    add: Sequence[bytes]
+    subtract: Sequence[bytes]
+    coordinates: range
+
+    def __repr__(self) -> str:
+        return f"MaskTask({self.suite}, {self.dtype}, {len(self.add)} + {len(self.subtract)} keys, {self.coordinates})"
+
 
 SHARD_BYTES: Final = 8 << 20
 """The most bytes that one executor task returns: what a worker holds, and what is lost with it. Each task opens
@@ -84,6 +106,7 @@ _LARGEST_TASK_BYTES: Final = 8 << 30
 
 def apply_masks(
     accumulator: Words,
+    *,
     add: Sequence[bytes],
     subtract: Sequence[bytes],
     suite: Suite,
@@ -133,8 +156,8 @@ def apply_masks(
     signed_keys = _grouped(add, subtract, groups)
     # Whole blocks of the cipher, so that every range starts where a keystream can be opened.
     range_words = -(-accumulator.nbytes // (ranges * SEEK_BYTES)) * SEEK_BYTES // accumulator.itemsize
-    tasks: list[_Task] = [
-        (suite, accumulator.dtype, added, subtracted, range(start, min(start + range_words, length)))
+    tasks = [
+        MaskTask(suite, accumulator.dtype, added, subtracted, range(start, min(start + range_words, length)))
         for start in range(0, length, range_words)
         for added, subtracted in signed_keys
     ]
@@ -146,26 +169,17 @@ def apply_masks(
         start += range_words
 
 
-def sum_masks(
-    suite: Suite, dtype: WordDtype, add: Sequence[bytes], subtract: Sequence[bytes], coordinates: range
-) -> Words:
-    """Returns the signed sum of masks over a range of coordinates: the task that executors run.
-
-    Args:
-        suite: the session's suite.
-        dtype: a `word_dtype`.
-        add: stream keys, 32 bytes each.
-        subtract: stream keys, 32 bytes each.
-        coordinates: consecutive words, of which the first lies at a multiple of 64 keystream bytes.
+def sum_masks(task: MaskTask) -> Words:
+    """Returns the signed sum of masks over a range of coordinates: what executors run.
 
     Returns:
-        The words at these coordinates, shape (len(coordinates),), modulo 2**(word bits).
+        The words at the task's coordinates, shape (len(coordinates),), modulo 2**(word bits).
 
     Raises:
         InvalidParameterError: a key, the suite or the range is unusable.
     """
-    total: Words = np.zeros(len(coordinates), dtype)
-    _accumulate(total, suite, add=add, subtract=subtract, start=coordinates.start)
+    total: Words = np.zeros(len(task.coordinates), task.dtype)
+    _accumulate(total, task.suite, add=task.add, subtract=task.subtract, start=task.coordinates.start)
     return total
 
 
@@ -257,7 +271,7 @@ def _accumulate(target: Words, suite: Suite, *, add: Sequence[bytes], subtract: 
     signed_keys = [(np.add, key) for key in add] + [(np.subtract, key) for key in subtract]
     for first_key in range(0, len(signed_keys), _KEYS_AT_ONCE):
         signs, keys = zip(*signed_keys[first_key : first_key + _KEYS_AT_ONCE], strict=True)
-        streams = open_keystreams(suite, keys, first_byte, last_byte)
+        streams = open_keystreams(suite, keys, start=first_byte, stop=last_byte)
         _expand_into(target, list(zip(signs, streams, strict=True)))
 
 
@@ -291,14 +305,14 @@ def _aligned_buffer(size: int) -> memoryview:
     return spacious[start : start + size].data
 
 
-def _map_in_order(executor: Executor, tasks: Iterable[_Task]) -> Iterator[Words]:
+def _map_in_order(executor: Executor, tasks: Iterable[MaskTask]) -> Iterator[Words]:
     """Yields `sum_masks` of each task in order, with few of them handed out at a time."""
-    outstanding: deque[tuple[_Task, Future[Words]]] = deque()
+    outstanding: deque[tuple[MaskTask, Future[Words]]] = deque()
     try:
         for task in tasks:
             if len(outstanding) == OUTSTANDING_SHARDS:
                 yield _result(*outstanding.popleft())
-            outstanding.append((task, executor.submit(sum_masks, *task)))
+            outstanding.append((task, executor.submit(sum_masks, task)))
         while outstanding:
             yield _result(*outstanding.popleft())
     finally:
@@ -306,14 +320,13 @@ def _map_in_order(executor: Executor, tasks: Iterable[_Task]) -> Iterator[Words]
             future.cancel()
 
 
-def _result(task: _Task, future: Future[Words]) -> Words:
+def _result(task: MaskTask, future: Future[Words]) -> Words:
     """Waits for a task and checks the form of what came back, which may have come from another machine."""
     result: object = future.result()
-    _, dtype, _, _, coordinates = task
-    expected = f"{len(coordinates)} words of {dtype}"
+    expected = f"{len(task.coordinates)} words of {task.dtype}"
     # No subclass: it could bring additions of its own.
     if type(result) is not np.ndarray:
         raise TaskResultError(f"a value of type {type(result).__name__}", expected)
-    if result.dtype != dtype or result.shape != (len(coordinates),):
+    if result.dtype != task.dtype or result.shape != (len(task.coordinates),):
         raise TaskResultError(f"an array of {result.dtype}, shape {result.shape}", expected)
     return result

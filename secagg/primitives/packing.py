@@ -32,7 +32,7 @@ a power of two, or the rows would lie a multiple of 4096 bytes apart and share c
 twice as long as 1000."""
 
 
-def packed_size(length: int, modulus_bits: int) -> int:
+def packed_size(length: int, *, modulus_bits: int) -> int:
     """Returns the bytes that `length` words take when packed: ceil(length * modulus_bits / 8).
 
     Raises:
@@ -44,7 +44,7 @@ def packed_size(length: int, modulus_bits: int) -> int:
     return (length * modulus_bits + 7) // 8
 
 
-def check_packed(data: bytes | memoryview, length: int, modulus_bits: int) -> None:
+def check_packed(data: bytes | memoryview, *, length: int, modulus_bits: int) -> None:
     """Checks that `data` is the encoding of some `length` words, without decoding it.
 
     Args:
@@ -57,7 +57,7 @@ def check_packed(data: bytes | memoryview, length: int, modulus_bits: int) -> No
             in the last byte is set, or a memoryview is not contiguous.
         InvalidParameterError: `length` or `modulus_bits` is out of its range.
     """
-    expected = packed_size(length, modulus_bits)
+    expected = packed_size(length, modulus_bits=modulus_bits)
     view = memoryview(data)
     if not view.c_contiguous:
         raise InvalidInputError("packed words", "a view with gaps", "contiguous bytes")
@@ -101,10 +101,10 @@ def pack(words: Words, modulus_bits: int) -> bytes:
         rows = np.zeros((item_bits, 1), dtype)
         rows[:rest, 0] = words[length - rest :]
         units[-1] = _pack_rows(rows, parts)[:, 0]
-    return units.tobytes()[: packed_size(length, modulus_bits)]
+    return units.tobytes()[: packed_size(length, modulus_bits=modulus_bits)]
 
 
-def unpack(data: bytes | memoryview, length: int, modulus_bits: int) -> Words:
+def unpack(data: bytes | memoryview, *, length: int, modulus_bits: int) -> Words:
     """Unpacks a dense bit string into words.
 
     Args:
@@ -119,7 +119,7 @@ def unpack(data: bytes | memoryview, length: int, modulus_bits: int) -> Words:
         InvalidInputError: as `check_packed`.
         InvalidParameterError: as `check_packed`.
     """
-    check_packed(data, length, modulus_bits)
+    check_packed(data, length=length, modulus_bits=modulus_bits)
     words: Words = np.empty(length, word_dtype(modulus_bits))
     for place, block in _unpacked_blocks(data, length, modulus_bits):
         words[place].reshape(block.shape)[...] = block
@@ -145,7 +145,7 @@ def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int) 
     if not accumulator.flags.writeable:
         raise InvalidInputError("accumulator", "it is read-only", "writable")
     length = accumulator.shape[0]
-    check_packed(data, length, modulus_bits)
+    check_packed(data, length=length, modulus_bits=modulus_bits)
     for place, block in _unpacked_blocks(data, length, modulus_bits):
         target = accumulator[place].reshape(block.shape)
         np.add(target, block, out=target)

@@ -47,7 +47,7 @@ class Suite(enum.IntEnum):
     CHACHA20 = 2
 
 
-def open_keystreams(suite: Suite, stream_keys: Iterable[bytes], start: int, stop: int) -> list[UpdateInto]:
+def open_keystreams(suite: Suite, stream_keys: Iterable[bytes], *, start: int, stop: int) -> list[UpdateInto]:
     """Opens the same range of many keystreams.
 
     Args:
@@ -91,7 +91,7 @@ def open_keystreams(suite: Suite, stream_keys: Iterable[bytes], start: int, stop
     raise InvalidParameterError("suite", suite, "a member of Suite")
 
 
-def open_keystream(suite: Suite, stream_key: bytes, start: int, stop: int) -> UpdateInto:
+def open_keystream(suite: Suite, stream_key: bytes, *, start: int, stop: int) -> UpdateInto:
     """Opens the bytes `start` to `stop` of a keystream for reading in order.
 
     Args:
@@ -109,7 +109,7 @@ def open_keystream(suite: Suite, stream_key: bytes, start: int, stop: int) -> Up
         InvalidParameterError: `suite` is unknown, the key is not 32 bytes, or the range is not one of
             this suite's keystream.
     """
-    return open_keystreams(suite, (stream_key,), start, stop)[0]
+    return open_keystreams(suite, (stream_key,), start=start, stop=stop)[0]
 
 
 def _checked(stream_key: bytes) -> bytes:
@@ -126,7 +126,7 @@ def _open_aes(stream_key: bytes, first_block: int) -> UpdateInto:
     return Cipher(algorithms.AES128(stream_key[:16]), modes.CTR(initial)).encryptor().update_into
 
 
-def keystream(suite: Suite, stream_key: bytes, length: int, offset: int = 0) -> bytes:
+def keystream(suite: Suite, stream_key: bytes, *, length: int, offset: int = 0) -> bytes:
     """Returns `length` bytes of a keystream, for uses too small to keep a buffer for.
 
     Args:
@@ -143,7 +143,7 @@ def keystream(suite: Suite, stream_key: bytes, length: int, offset: int = 0) -> 
     """
     if length < 0:
         raise InvalidParameterError("length", length, "at least 0")
-    update_into = open_keystream(suite, stream_key, offset, offset + length)
+    update_into = open_keystream(suite, stream_key, start=offset, stop=offset + length)
     stream = bytearray(length)
     update_into(bytes(length), stream)
     return bytes(stream)

@@ -59,7 +59,7 @@ _DIFFERENCES_AT_ONCE: Final = 1 << 18
 """Differences of points held at once for Lagrange weights: 2 MB."""
 
 
-def split(secrets: Sequence[bytes], threshold: int, points: Points, seed: bytes, suite: Suite) -> Limbs:
+def split(secrets: Sequence[bytes], threshold: int, points: Points, seed: bytes, *, suite: Suite) -> Limbs:
     """Shares out secrets among the holders at `points`.
 
     Args:
@@ -96,7 +96,7 @@ def split(secrets: Sequence[bytes], threshold: int, points: Points, seed: bytes,
     return shares
 
 
-def reconstruct(shares: Limbs, points: Points, available: Mask, dealer_points: Points, threshold: int) -> Limbs:
+def reconstruct(shares: Limbs, *, points: Points, available: Mask, dealer_points: Points, threshold: int) -> Limbs:
     """Rebuilds one secret of each dealer from the shares that the responders returned.
 
     Nobody holds a share of its own secret, so the sets of usable shares differ by dealer even when
@@ -258,7 +258,7 @@ def _uniform_words(count: int, seed: bytes, suite: Suite) -> Limbs:
     while not offset or drawn.size < count:
         # Whole blocks, so that the next draw may start where this one ended.
         size = -(-4 * max(count - drawn.size, 1) // SEEK_BYTES) * SEEK_BYTES
-        words = np.frombuffer(keystream(suite, seed, size, offset), "<u4") & np.uint32(PRIME)
+        words = np.frombuffer(keystream(suite, seed, length=size, offset=offset), "<u4") & np.uint32(PRIME)
         drawn = np.concatenate([drawn, words[words != PRIME]])
         offset += size
     return drawn[:count]

@@ -45,7 +45,7 @@ class Identity:
         return self._key.sign(digest).signature
 
 
-def verify(public_key: bytes, digest: bytes, signature: bytes, signer: Culprit, what: str) -> None:
+def verify(public_key: bytes, *, digest: bytes, signature: bytes, signer: Culprit, what: str) -> None:
     """Checks a signature.
 
     Raises:

@@ -39,9 +39,11 @@ class Cohort:
         self.params = params
         self.roster = roster
         self.roster_hash = roster.digest(params, session_ctx)
-        self.roster_ctx = roster_context(params, session_ctx, self.roster_hash)
+        self.roster_ctx = roster_context(params, session_ctx=session_ctx, roster_hash=self.roster_hash)
         neighbours = params.neighbours_among(len(roster))
-        self.graph = Graph(len(roster), neighbours, graph_seed(params.suite, self.roster_hash), params.suite)
+        self.graph = Graph(
+            len(roster), neighbours=neighbours, seed=graph_seed(params.suite, self.roster_hash), suite=params.suite
+        )
 
     def client(self, index: int) -> ClientId:
         """Returns the id of the client at an index."""
@@ -53,30 +55,42 @@ class Cohort:
             return np.arange(len(self.roster))
         return np.sort(np.append(self.graph.neighbours(index), index))
 
-    def task_context(self, model_digest: bytes, dealers: bytes) -> bytes:
+    def task_context(self, model_digest: bytes, *, dealers: bytes) -> bytes:
         """Returns the context of the masks for one model digest and the bitmap of those who dealt."""
-        return task_context(self.params, self.roster_ctx, model_digest, dealers)
+        return task_context(self.params, roster_ctx=self.roster_ctx, model_digest=model_digest, dealers=dealers)
 
-    def seal_context(self, sender: int, receiver: int) -> SealContext:
+    def seal_context(self, sender: int, *, receiver: int) -> SealContext:
         """Returns what a seal from one index to another is bound to."""
         one, other = self.roster.entries[sender], self.roster.entries[receiver]
-        return SealContext(self.params.suite, self.roster_ctx, one.client, other.client, one.seal_key, other.seal_key)
+        return SealContext(
+            self.params.suite,
+            self.roster_ctx,
+            sender=one.client,
+            receiver=other.client,
+            sender_key=one.seal_key,
+            receiver_key=other.seal_key,
+        )
 
-    def share_commitment(self, dealer: int, holder: int, kind: int, share: bytes) -> bytes:
+    def share_commitment(self, dealer: int, *, holder: int, kind: int, share: bytes) -> bytes:
         """Returns the commitment to the share that one index dealt to another."""
         return share_commitment(
-            self.params.suite, self.roster_ctx, self.client(dealer), self.client(holder), kind, share
+            self.params.suite,
+            self.roster_ctx,
+            dealer=self.client(dealer),
+            holder=self.client(holder),
+            kind=kind,
+            share=share,
         )
 
     def self_mask_commitment(self, index: int, seed: bytes) -> bytes:
         """Returns the commitment to the self-mask seed of an index."""
-        return self_mask_commitment(self.params.suite, self.roster_ctx, self.client(index), seed)
+        return self_mask_commitment(self.params.suite, roster_ctx=self.roster_ctx, client=self.client(index), seed=seed)
 
-    def self_mask(self, index: int, seed: bytes, task_ctx: bytes) -> bytes:
+    def self_mask(self, index: int, *, seed: bytes, task_ctx: bytes) -> bytes:
         """Returns the stream key of a client's own mask."""
-        return derive_key(self.params.suite, seed, task_ctx, labels.SELF_MASK, u64(self.client(index)))
+        return derive_key(self.params.suite, seed, u64(self.client(index)), salt=task_ctx, use=labels.SELF_MASK)
 
-    def pairwise_mask(self, index: int, key: KeyPair, peer: int, task_ctx: bytes) -> bytes:
+    def pairwise_mask(self, index: int, key: KeyPair, *, peer: int, task_ctx: bytes) -> bytes:
         """Returns the stream key of the mask between two clients; the same from either end.
 
         Args:
@@ -95,10 +109,10 @@ class Cohort:
         return derive_key(
             self.params.suite,
             secret,
-            task_ctx,
-            labels.PAIRWISE_MASK,
             u64(low.client),
             u64(high.client),
             low.mask_key,
             high.mask_key,
+            salt=task_ctx,
+            use=labels.PAIRWISE_MASK,
         )

@@ -49,19 +49,21 @@ def deal(cohort: Cohort, index: int, *, seal: KeyPair, mask_private: bytes, rand
     neighbours = cohort.graph.neighbours(index)
     seed, first, second = (rand[at : at + SEED_BYTES] for at in range(0, 3 * SEED_BYTES, SEED_BYTES))
     points = cohort.roster.points[neighbours]
-    mask_key_shares = encode_shares(points, split([mask_private], params.threshold, points, first, params.suite)[0])
-    seed_shares = encode_shares(points, split([seed], params.threshold, points, second, params.suite)[0])
+    mask_key_shares = encode_shares(
+        points, split([mask_private], params.threshold, points, first, suite=params.suite)[0]
+    )
+    seed_shares = encode_shares(points, split([seed], params.threshold, points, second, suite=params.suite)[0])
 
     table, opening_keys = bytearray(), bytearray()
     for position, peer in enumerate(neighbours.tolist()):
         shared_secret = seal.shared_secret(cohort.roster.entries[peer].seal_key, SERVER)
-        outward, inward = cohort.seal_context(index, peer), cohort.seal_context(peer, index)
+        outward, inward = cohort.seal_context(index, receiver=peer), cohort.seal_context(peer, receiver=index)
         nonce = rand[3 * SEED_BYTES + position * NONCE_BYTES :][:NONCE_BYTES]
         at = position * SHARE_BYTES
         pair = mask_key_shares[at : at + SHARE_BYTES], seed_shares[at : at + SHARE_BYTES]
-        table += outward.seal(outward.derive_key(shared_secret), nonce, b"".join(pair))
-        table += cohort.share_commitment(index, peer, KIND_MASK_KEY, pair[0])
-        table += cohort.share_commitment(index, peer, KIND_SELF_MASK_SEED, pair[1])
+        table += outward.seal(outward.derive_key(shared_secret), nonce=nonce, plaintext=b"".join(pair))
+        table += cohort.share_commitment(index, holder=peer, kind=KIND_MASK_KEY, share=pair[0])
+        table += cohort.share_commitment(index, holder=peer, kind=KIND_SELF_MASK_SEED, share=pair[1])
         opening_keys += inward.derive_key(shared_secret)
     return bytes(table), bytes(opening_keys)
 
@@ -98,7 +100,7 @@ def open_delivery(
         record = table[at : at + SHARE_RECORD_BYTES]
         at += SHARE_RECORD_BYTES
         key = opening_keys[32 * position : 32 * (position + 1)]
-        pair = cohort.seal_context(dealer, index).unseal(key, record[:SEALED_BYTES])
+        pair = cohort.seal_context(dealer, receiver=index).unseal(key, sealed=record[:SEALED_BYTES])
         if pair is not None and _as_committed(
             cohort, dealer=dealer, holder=index, pair=pair, commitments=record[SEALED_BYTES:]
         ):
@@ -107,7 +109,7 @@ def open_delivery(
     return held, bytes(pairs)
 
 
-def select_answer(held: Present, survivors: Present, pairs: bytes) -> bytes:
+def select_answer(held: Present, *, survivors: Present, pairs: bytes) -> bytes:
     """Returns for each held pair its one share that the survivor set asks for.
 
     Args:
@@ -127,6 +129,6 @@ def _as_committed(cohort: Cohort, *, dealer: int, holder: int, pair: bytes, comm
     points, _, canonical = decode_shares(pair)
     if not canonical.all() or (points != cohort.roster.points[holder]).any():
         return False
-    expected = cohort.share_commitment(dealer, holder, KIND_MASK_KEY, pair[:SHARE_BYTES])
-    expected += cohort.share_commitment(dealer, holder, KIND_SELF_MASK_SEED, pair[SHARE_BYTES:])
+    expected = cohort.share_commitment(dealer, holder=holder, kind=KIND_MASK_KEY, share=pair[:SHARE_BYTES])
+    expected += cohort.share_commitment(dealer, holder=holder, kind=KIND_SELF_MASK_SEED, share=pair[SHARE_BYTES:])
     return expected == commitments[: 2 * COMMITMENT_BYTES]

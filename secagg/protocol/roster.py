@@ -134,4 +134,10 @@ def check_advertisement(
         digest = advertisement_digest(
             params.suite, session_ctx, client=entry.client, seal_key=entry.seal_key, mask_key=entry.mask_key
         )
-        verify(identity, digest, entry.signature, culprit, f"the keys of client {entry.client}")
+        verify(
+            identity,
+            digest=digest,
+            signature=entry.signature,
+            signer=culprit,
+            what=f"the keys of client {entry.client}",
+        )

@@ -28,6 +28,7 @@ class SealContext:
         self,
         suite: Suite,
         roster_ctx: bytes,
+        *,
         sender: ClientId,
         receiver: ClientId,
         sender_key: bytes,
@@ -41,13 +42,13 @@ class SealContext:
 
     def derive_key(self, shared_secret: bytes) -> bytes:
         """Returns the key of this direction of the pair; the other direction has another."""
-        return derive_key(self._suite, shared_secret, self._roster_ctx, labels.SEAL_KEY, *self._fields)
+        return derive_key(self._suite, shared_secret, *self._fields, salt=self._roster_ctx, use=labels.SEAL_KEY)
 
-    def seal(self, key: bytes, nonce: bytes, plaintext: bytes) -> bytes:
+    def seal(self, key: bytes, *, nonce: bytes, plaintext: bytes) -> bytes:
         """Returns nonce and ciphertext; the nonce is random, 24 bytes, never used twice."""
         return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, self._associated_data, nonce, key)
 
-    def unseal(self, key: bytes, sealed: bytes) -> bytes | None:
+    def unseal(self, key: bytes, *, sealed: bytes) -> bytes | None:
         """Returns the plaintext, or None where the seal does not open.
 
         None is no error: a bad seal is reported to the server and the session goes on.

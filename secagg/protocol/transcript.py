@@ -49,7 +49,7 @@ def hash_fields(suite: Suite, use: bytes, *fields: bytes) -> bytes:
     return hashlib.sha256(frame(labels.label(suite, use), *fields)).digest()
 
 
-def derive_key(suite: Suite, secret: bytes, salt: bytes, use: bytes, *fields: bytes) -> bytes:
+def derive_key(suite: Suite, secret: bytes, *fields: bytes, salt: bytes, use: bytes) -> bytes:
     """Returns a 32-byte key of `secret` for one use: HKDF-SHA256 (RFC 5869)."""
     info = frame(labels.label(suite, use), *fields)
     return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(secret)
@@ -68,7 +68,7 @@ def session_context(params: SessionParams, session_id: bytes) -> bytes:
     )
 
 
-def roster_context(params: SessionParams, session_ctx: bytes, roster_hash: bytes) -> bytes:
+def roster_context(params: SessionParams, *, session_ctx: bytes, roster_hash: bytes) -> bytes:
     """Returns the context of the seals: clients that were shown different rosters cannot open each other's.
 
     Where no client sees the whole roster its hash stays out.
@@ -82,7 +82,7 @@ def graph_seed(suite: Suite, roster_hash: bytes) -> bytes:
     return hash_fields(suite, labels.GRAPH, roster_hash)
 
 
-def task_context(params: SessionParams, roster_ctx: bytes, model_digest: bytes, dealers: bytes) -> bytes:
+def task_context(params: SessionParams, *, roster_ctx: bytes, model_digest: bytes, dealers: bytes) -> bytes:
     """Returns the context of the masks: clients that were given different models mask differently.
 
     That defeats the model-inconsistency attack of Pasquini et al. 2022. So do clients that were told of different
@@ -113,13 +113,13 @@ def consistency_digest(suite: Suite, task_ctx: bytes, *, roster_hash: bytes, sur
 
 
 def share_commitment(
-    suite: Suite, roster_ctx: bytes, dealer: ClientId, holder: ClientId, kind: int, share: bytes
+    suite: Suite, roster_ctx: bytes, *, dealer: ClientId, holder: ClientId, kind: int, share: bytes
 ) -> bytes:
     """Returns the 16-byte commitment to one share."""
     digest = hash_fields(suite, labels.SHARE_COMMITMENT, roster_ctx, u64(dealer), u64(holder), bytes([kind]), share)
     return digest[:COMMITMENT_BYTES]
 
 
-def self_mask_commitment(suite: Suite, roster_ctx: bytes, client: ClientId, seed: bytes) -> bytes:
+def self_mask_commitment(suite: Suite, *, roster_ctx: bytes, client: ClientId, seed: bytes) -> bytes:
     """Returns the commitment to a client's self-mask seed."""
     return hash_fields(suite, labels.SELF_MASK_COMMITMENT, roster_ctx, u64(client), seed)

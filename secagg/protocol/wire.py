@@ -57,7 +57,7 @@ def decode_invitation(data: bytes) -> tuple[SessionParams, bytes]:
     return params, session_id
 
 
-def decode(data: bytes, culprit: Culprit, params: SessionParams, session_id: bytes) -> Message:
+def decode(data: bytes, culprit: Culprit, params: SessionParams, *, session_id: bytes) -> Message:
     """Returns the message of one session that `data` holds.
 
     Args:

@@ -18,7 +18,7 @@ class Fault(msgspec.Struct, frozen=True):
     detail: str
 
 
-def disputed(stage: Stage, reports: int, peers: int) -> Fault:
+def disputed(stage: Stage, *, reports: int, peers: int) -> Fault:
     """Returns the note on a dealer whose shares are missing because peers say that they do not open."""
     return Fault(
         stage, DISPUTED, f"{reports} of {peers} peers report that what it dealt does not open: it lies, or they do"

@@ -39,7 +39,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         self._dealers = members(facts.dealers, size)
         self._unopened = np.zeros(self._neighbours.shape, np.bool_)
         self._sum = np.zeros(self.params.vector_length, word_dtype(self.params.modulus_bits))
-        task_ctx = self._cohort.task_context(facts.model_digest, facts.dealers)
+        task_ctx = self._cohort.task_context(facts.model_digest, dealers=facts.dealers)
         self._task_digest = task_digest(self.params.suite, task_ctx)
 
     def _accept(self, sender: ClientId, message: MaskedInput) -> None:
@@ -51,7 +51,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
             # Without this, two honest parties with different models would end in a garbage sum, silently.
             raise AuthenticationError(sender, "it masked for another model digest or round")
         try:
-            check_packed(message.vector, self.params.vector_length, self.params.modulus_bits)
+            check_packed(message.vector, length=self.params.vector_length, modulus_bits=self.params.modulus_bits)
         except InvalidInputError as error:
             raise self._malformed(sender, f"vector: {error.problem}") from None
         add_packed(self._sum, message.vector, self.params.modulus_bits)
@@ -135,7 +135,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         # are never corrupt in one neighbourhood where the threshold holds: they are believed. Fewer are a dispute.
         opening = 2 * self.params.threshold - peers if self.params.active else self.params.threshold
         believed = reports >= max(opening, peers // 2 + 1)
-        fault = disputed(self.stage, reports, peers)
+        fault = disputed(self.stage, reports=reports, peers=peers)
         if believed:
             fault = Fault(self.stage, InvalidShareError.__name__, fault.detail)
         self.faults.setdefault(shortage.neighbourhood, fault)

@@ -73,7 +73,9 @@ def _reconstruct(
     by_responder[rows, graph.table[chosen]] = limbs[chosen]
     answered = np.zeros((len(chosen), len(points)), np.bool_)
     answered[rows, graph.table[chosen]] = available[chosen]
-    return reconstruct(by_responder, points, answered, points[chosen], threshold)
+    return reconstruct(
+        by_responder, points=points, available=answered, dealer_points=points[chosen], threshold=threshold
+    )
 
 
 def remove_masks(
@@ -99,14 +101,14 @@ def remove_masks(
     subtract: list[bytes] = []
     for index, secret in secrets.items():
         if isinstance(secret, bytes):
-            subtract.append(cohort.self_mask(index, secret, task_ctx))
+            subtract.append(cohort.self_mask(index, seed=secret, task_ctx=task_ctx))
         else:
             for survivor, mask in _masks_with_survivors(
                 cohort, index, key=secret, survivors=survivors, task_ctx=task_ctx
             ):
                 # The survivor added this mask if its own index is the smaller one, else it subtracted it.
                 (subtract if survivor < index else add).append(mask)
-    apply_masks(masked_sum, add, subtract, cohort.params.suite, executor)
+    apply_masks(masked_sum, add=add, subtract=subtract, suite=cohort.params.suite, executor=executor)
     reduce_to_modulus(masked_sum, cohort.params.modulus_bits)
 
 
@@ -115,7 +117,7 @@ def _masks_with_survivors(
 ) -> Iterator[tuple[int, bytes]]:
     neighbours = cohort.graph.neighbours(index)
     for peer in neighbours[survivors[neighbours]].tolist():
-        yield peer, cohort.pairwise_mask(index, key, peer, task_ctx)
+        yield peer, cohort.pairwise_mask(index, key, peer=peer, task_ctx=task_ctx)
 
 
 def _is_right(cohort: Cohort, dealer: int, secret: bytes | KeyPair, seed_commitment: bytes) -> bool:

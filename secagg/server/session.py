@@ -170,7 +170,7 @@ class ServerSession(Uncopyable):
             raise StateSpentError("the session")
         try:
             data = immutable(data, largest_message_bytes(self._params), sender)
-            message = decode(data, sender, self._params, self._session_id)
+            message = decode(data, sender, self._params, session_id=self._session_id)
         except MalformedMessageError as error:
             self._current.note_fault(sender, error)
             raise

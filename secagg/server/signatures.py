@@ -35,7 +35,7 @@ class CollectingSignatures(CollectingFromRoster[Summed, ConsistencySignature]):
         self._signatures = np.zeros((size, SIGNATURE_BYTES), np.uint8)
         self._digest = consistency_digest(
             self.params.suite,
-            self._cohort.task_context(facts.dealt.model_digest, facts.dealt.dealers),
+            self._cohort.task_context(facts.dealt.model_digest, dealers=facts.dealt.dealers),
             roster_hash=self._cohort.roster_hash,
             survivors=facts.survivors,
             total=int(np.count_nonzero(self._survivors)),
@@ -43,7 +43,7 @@ class CollectingSignatures(CollectingFromRoster[Summed, ConsistencySignature]):
 
     def _accept(self, sender: ClientId, message: ConsistencySignature) -> None:
         identity = self.facts.dealt.enrolled.invitees.identities[sender]
-        verify(identity, self._digest, message.signature, sender, "the survivor set")
+        verify(identity, digest=self._digest, signature=message.signature, signer=sender, what="the survivor set")
         index = self._index[sender]
         self._signatures[index] = np.frombuffer(message.signature, np.uint8)
         self._arrived[index] = True

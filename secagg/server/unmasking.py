@@ -65,7 +65,7 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
         for position, dealer in enumerate(dealers.tolist()):
             kind = KIND_SELF_MASK_SEED if self._survivors[dealer] else KIND_MASK_KEY
             share = message.table[position * SHARE_BYTES :][:SHARE_BYTES]
-            commitment = self._cohort.share_commitment(dealer, index, kind, share)
+            commitment = self._cohort.share_commitment(dealer, holder=index, kind=kind, share=share)
             if not sound[position] or commitment != commitments[position, kind - 1].tobytes():
                 raise InvalidShareError(sender, "responder", self._cohort.client(dealer), KIND_NAMES[kind])
         self._limbs[dealers, places] = limbs
@@ -83,7 +83,7 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
         peers = self._neighbours[dealer]
         reports = int(np.count_nonzero(self.facts.summed.unopened[peers, self._places[dealer]]))
         if reports:
-            self.faults.setdefault(shortage.neighbourhood, disputed(self.stage, reports, len(peers)))
+            self.faults.setdefault(shortage.neighbourhood, disputed(self.stage, reports=reports, peers=len(peers)))
 
     def close(self, executor: Executor | None = None) -> Result:
         """Rebuilds the secrets, takes the masks off and releases the sum.
@@ -116,7 +116,7 @@ class CollectingUnmasking(CollectingFromRoster[Signed, UnmaskingShares]):
             raise errors[0]
         # A copy, so that a failing executor leaves the stage as it was and the caller can close it again.
         total = summed.masked_sum.copy()
-        task_ctx = self._cohort.task_context(summed.dealt.model_digest, summed.dealt.dealers)
+        task_ctx = self._cohort.task_context(summed.dealt.model_digest, dealers=summed.dealt.dealers)
         remove_masks(
             self._cohort, secrets, survivors=self._survivors, task_ctx=task_ctx, masked_sum=total, executor=executor
         )

@@ -340,4 +340,4 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     def decoded(self, data: bytes) -> Message:
         """Returns a message of this session."""
-        return decode(data, 0, self.params, self.session_id)
+        return decode(data, 0, self.params, session_id=self.session_id)

@@ -17,6 +17,7 @@ from secagg.primitives.prg import Suite, word_dtype
 @st.composite
 def session_params(
     draw: st.DrawFn,
+    *,
     max_cohort: int = 9,
     max_length: int = 9,
     adversaries: Collection[AdversaryModel] = tuple(AdversaryModel),
@@ -37,7 +38,9 @@ def session_params(
         st.one_of(st.just(default_threshold(neighbours + 1)), st.just(lowest), st.integers(lowest, neighbours))
     )
     # With nobody corrupt every degree is safe, as long as so many survive.
-    survivors = certify(cohort_size, neighbours, threshold, 0.0, 0.0, adversary).min_survivors
+    survivors = certify(
+        cohort_size, neighbours=neighbours, threshold=threshold, corrupt=0.0, dropout=0.0, adversary=adversary
+    ).min_survivors
     return SessionParams(
         cohort_size=cohort_size,
         neighbours=neighbours,

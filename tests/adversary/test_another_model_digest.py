@@ -93,9 +93,9 @@ class Masked:
         masks = []
         for client in clients:
             add_packed(total, self.vectors[client], scene.params.modulus_bits)
-            task_ctx = cohort.task_context(scene.models[client], dealers)
-            masks.append(cohort.self_mask(cohort.roster.index[client], self.seeds[client], task_ctx))
-        apply_masks(total, [], masks, scene.params.suite)
+            task_ctx = cohort.task_context(scene.models[client], dealers=dealers)
+            masks.append(cohort.self_mask(cohort.roster.index[client], seed=self.seeds[client], task_ctx=task_ctx))
+        apply_masks(total, add=[], subtract=masks, suite=scene.params.suite)
         reduce_to_modulus(total, scene.params.modulus_bits)
         return total
 

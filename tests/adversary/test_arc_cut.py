@@ -51,7 +51,7 @@ class Cut:
     """One cut over a ring, with `IN_EACH_RUN` corrupt clients in each of the two runs: what 2 t - k leaves to luck."""
 
     def __init__(self, neighbours: int, threshold: int) -> None:
-        self.graph = Graph(CLIENTS, neighbours, bytes(range(32)), Suite.AES_128_CTR)
+        self.graph = Graph(CLIENTS, neighbours=neighbours, seed=bytes(range(32)), suite=Suite.AES_128_CTR)
         self.threshold = threshold
         ring, half = self.graph._ring, neighbours // 2
         runs = ring[:half], ring[half + ARC : 2 * half + ARC]
@@ -127,7 +127,7 @@ def test_against_the_published_numbers_every_honest_client_answers_and_an_arc_is
 
 
 def test_against_ours_the_same_luck_gets_the_server_nothing():
-    ours = choose(CLIENTS, 0.1, 0.1, ACTIVE)
+    ours = choose(CLIENTS, corrupt=0.1, dropout=0.1, adversary=ACTIVE)
     cut = Cut(ours.neighbours, ours.threshold)
     answering = cut.who_answers()
     ends = [int(cut.arc[0]), int(cut.arc[-1])]
@@ -148,7 +148,9 @@ def test_clients_refuse_the_published_numbers_and_accept_ours():
         policy.check(SessionParams(neighbours=PUBLISHED[0], threshold=PUBLISHED[1], **facts))
     assert raised.value.rule == "uncuttable"
     policy = ClientPolicy(identities=identities, corrupt_fraction=0.1)
-    policy.check(choose(CLIENTS, 0.1, 0.1, ACTIVE).session_params(vector_length=1, modulus_bits=8))
+    policy.check(
+        choose(CLIENTS, corrupt=0.1, dropout=0.1, adversary=ACTIVE).session_params(vector_length=1, modulus_bits=8)
+    )
 
 
 # ------------------------------------------------------------------------------ The same over real bytes, in the small
@@ -183,7 +185,7 @@ def grind() -> tuple[Parties, Cohort]:
         for client, session in clients.items():
             server.receive(client, session.receive(server.invitation))
         outbound = server.close_stage()
-        message = decode(outbound[0], 0, SMALL, server.invitation[7:23])
+        message = decode(outbound[0], 0, SMALL, session_id=server.invitation[7:23])
         assert isinstance(message, KeyRoster)
         cohort = Cohort(SMALL, server.invitation[7:23], decode_roster(message.entries, SMALL))
         if far_apart(cohort):
@@ -227,20 +229,20 @@ def test_over_real_bytes_a_server_reads_the_sum_of_an_arc_from_clients_that_assu
     )
     assert not errors
 
-    task_ctx = cohort.task_context(summed.dealt.model_digest, summed.dealt.dealers)
+    task_ctx = cohort.task_context(summed.dealt.model_digest, dealers=summed.dealt.dealers)
     known = stolen | {index: secrets[index] for index in dropped}
     total = np.zeros(SMALL.vector_length, np.uint32)
     add: list[bytes] = []
     subtract: list[bytes] = []
     for index in arc:
-        message = decode(inputs[index], index, SMALL, server.invitation[7:23])
+        message = decode(inputs[index], index, SMALL, session_id=server.invitation[7:23])
         assert isinstance(message, MaskedInput)
-        total += unpack(message.vector, SMALL.vector_length, SMALL.modulus_bits)
-        subtract.append(cohort.self_mask(index, secrets[index], task_ctx))
+        total += unpack(message.vector, length=SMALL.vector_length, modulus_bits=SMALL.modulus_bits)
+        subtract.append(cohort.self_mask(index, seed=secrets[index], task_ctx=task_ctx))
         for peer in set(cohort.graph.neighbours(index).tolist()) - set(arc):
-            mask = cohort.pairwise_mask(peer, known[peer], index, task_ctx)
+            mask = cohort.pairwise_mask(peer, known[peer], peer=index, task_ctx=task_ctx)
             (subtract if index < peer else add).append(mask)
-    apply_masks(total, add, subtract, SMALL.suite)
+    apply_masks(total, add=add, subtract=subtract, suite=SMALL.suite)
     assert np.array_equal(total, sum(vectors[index] for index in arc))
 
 

@@ -27,8 +27,10 @@ def test_an_answer_has_one_share_of_each_peer_of_the_kind_that_its_survival_deci
         if peer == SPARE:
             wanted, other = other, wanted
         commitments = dict(zip((KIND_MASK_KEY, KIND_SELF_MASK_SEED), records(record[SEALED_BYTES:], 16), strict=True))
-        assert cohort.share_commitment(place[peer], place[VICTIM], wanted, share) == commitments[wanted]
-        assert cohort.share_commitment(place[peer], place[VICTIM], other, share) != commitments[other]
+        assert (
+            cohort.share_commitment(place[peer], holder=place[VICTIM], kind=wanted, share=share) == commitments[wanted]
+        )
+        assert cohort.share_commitment(place[peer], holder=place[VICTIM], kind=other, share=share) != commitments[other]
     left = scene.clients[VICTIM].to_bytes()
     for share in records(held, SHARE_BYTES):
         assert (share in left) == (share in answer), "only the reply, kept for a redelivery, may still hold shares"

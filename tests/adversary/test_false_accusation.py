@@ -144,7 +144,9 @@ def test_corrupt_clients_within_what_a_policy_assumes_get_nobody_blamed():
     for client, session in clients.items():
         reply = session.receive(outbound[client], vector=np.zeros(1, np.uint8))
         if client < 5:
-            lie = msgspec.structs.replace(decode(reply, client, params, session_id), unopened=bitmap([7], range(10)))
+            lie = msgspec.structs.replace(
+                decode(reply, client, params, session_id=session_id), unopened=bitmap([7], range(10))
+            )
             reply = encode(lie, params.suite, session_id)
         server.receive(client, reply)
     with pytest.raises(TooFewClientsError):

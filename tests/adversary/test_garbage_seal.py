@@ -138,7 +138,7 @@ def test_a_dealer_to_fewer_or_more_than_its_neighbours_is_named(model: Adversary
 def dealt_along(scene: Scene, seed: bytes) -> list[int]:
     """To whom the liar deals who takes another ring for the session's."""
     cohort = scene.public()
-    ring = Graph(len(cohort.roster), NEIGHBOURS, seed, cohort.params.suite)
+    ring = Graph(len(cohort.roster), neighbours=NEIGHBOURS, seed=seed, suite=cohort.params.suite)
     return [cohort.client(place) for place in ring.neighbours(cohort.roster.index[LIAR]).tolist()]
 
 
@@ -156,7 +156,7 @@ def test_what_is_dealt_along_another_ring_opens_for_nobody_in_whose_place_it_lie
         pairs = zip(holders, dealt_along(scene, seed), strict=True)
         reporters = [holder for holder, receiver in pairs if holder != receiver]
     cohort = scene.server._current.facts.cohort()
-    cohort.graph = Graph(len(cohort.roster), NEIGHBOURS, seed, cohort.params.suite)
+    cohort.graph = Graph(len(cohort.roster), neighbours=NEIGHBOURS, seed=seed, suite=cohort.params.suite)
     seal = KeyPair(advertised.seal_private)
     table, _ = deal(cohort, cohort.roster.index[LIAR], seal=seal, mask_private=advertised.mask_private, rand=rand)
     replies[LIAR] = scene.altered(replies[LIAR], table=table)

@@ -46,7 +46,7 @@ def ask(everyone_signed, signers: Collection[int]) -> bytes | None:
     """Shows the client the signatures of some of those who signed; returns its answer."""
     server, snapshot, identity = everyone_signed
     session_id = server.invitation[7:23]
-    genuine = decode(server.outbound[CLIENT], SERVER, PARAMS, session_id)
+    genuine = decode(server.outbound[CLIENT], SERVER, PARAMS, session_id=session_id)
     signatures = records(genuine.signatures, 64)
     ordered = sorted(signers)
     bitmap = encode_bitmap(np.isin(np.arange(PARAMS.cohort_size), ordered))

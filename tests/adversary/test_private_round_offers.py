@@ -154,7 +154,7 @@ def test_no_two_sessions_of_one_round_in_parallel(tmp_path: Path, adversary: Adv
     scene = begun(tmp_path, adversary)
     first, server = dict(scene.outbound), scene.server
     scene.exchange()
-    twin = ServerRound(scene.plan, scene.ledger, 1, scene.ids, public_keys(scene.plan))
+    twin = ServerRound(scene.plan, scene.ledger, 1, scene.ids, identities=public_keys(scene.plan))
     scene.clients[VICTIM], playing = scene.client(VICTIM), scene.clients[VICTIM]
     error = scene.refused_offer(twin.offer(), RoundRefusedError)
     assert (error.rule, error.offered, error.accepted) == ("round", 1, "above 1, the last one")
@@ -168,7 +168,7 @@ def test_no_two_sessions_of_one_round_in_parallel(tmp_path: Path, adversary: Adv
     assert released.survivors == 4
     assert first[VICTIM] != twin.offer()
     with pytest.raises(LedgerRefusedError):
-        scene.ledger.reserve(scene.plan.reserve(1, bytes(16), 1.0, bytes(32), bytes(32)))
+        scene.ledger.reserve(scene.plan.reserve(1, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32)))
 
 
 @both_models
@@ -222,7 +222,7 @@ def test_a_ledger_that_lost_its_last_lines_is_refused(tmp_path: Path):
 def test_a_ledger_without_its_header_is_refused(tmp_path: Path):
     scene = begun(tmp_path)
     (header,) = scene.lines()
-    reserve = scene.plan.reserve(1, bytes(16), 1.0, bytes(32), bytes(32))
+    reserve = scene.plan.reserve(1, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32))
     for lie in ((), chain([reserve]), (header[:-1],), (b"",), (b"{}\n",), (header + header,), (header, header)):
         error = scene.refused_offer(scene.offer(ledger=lie), RoundRefusedError)
         assert error.rule == "extension"
@@ -231,7 +231,7 @@ def test_a_ledger_without_its_header_is_refused(tmp_path: Path):
 
 def test_a_ledger_that_has_the_round_already_is_refused(tmp_path: Path):
     scene = begun(tmp_path)
-    reserve = scene.plan.reserve(1, bytes(16), 1.0, bytes(32), bytes(32))
+    reserve = scene.plan.reserve(1, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32))
     lie = chain([scene.plan.header(), reserve])
     assert scene.refused_offer(scene.offer(ledger=lie), RoundRefusedError).rule == "round"
     goes_on(scene)

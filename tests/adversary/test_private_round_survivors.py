@@ -136,7 +136,9 @@ class Rogue:
 
     def reserve(self) -> Reserve:
         plan, session = self.scene.plan, self.session
-        return plan.reserve(1, session.session_id, plan.clip, session.context, session.roster_hash or bytes(32))
+        return plan.reserve(
+            1, session.session_id, clip=plan.clip, context=session.context, roster=session.roster_hash or bytes(32)
+        )
 
 
 CUT = 3

@@ -88,9 +88,9 @@ def test_a_client_does_not_open_its_own_record_reflected_at_it(model: AdversaryM
     # Not even the seal opens, for either direction has its own key.
     key = records(scene.clients[VICTIM]._state._peek().opening_keys, 32)[scene.neighbours(VICTIM).index(PEER)]
     cohort = scene.public()
-    inward = cohort.seal_context(cohort.roster.index[PEER], cohort.roster.index[VICTIM])
-    assert inward.unseal(key, table_for(scene, VICTIM)[PEER][:SEALED_BYTES]) is not None
-    assert inward.unseal(key, table[PEER][:SEALED_BYTES]) is None
+    inward = cohort.seal_context(cohort.roster.index[PEER], receiver=cohort.roster.index[VICTIM])
+    assert inward.unseal(key, sealed=table_for(scene, VICTIM)[PEER][:SEALED_BYTES]) is not None
+    assert inward.unseal(key, sealed=table[PEER][:SEALED_BYTES]) is None
     assert_reported_and_exact(scene, table, {PEER})
 
 

@@ -29,7 +29,7 @@ def test_the_holder_is_named_and_the_sum_is_exact(model: AdversaryModel, lie: st
     replies = scene.answers()
     table = records(scene.read(replies[LIAR]).table)
     place = scene.neighbours(LIAR).index(HOLDER)
-    commitment = cohort.share_commitment(dealer, holder, KIND_SELF_MASK_SEED, share)
+    commitment = cohort.share_commitment(dealer, holder=holder, kind=KIND_SELF_MASK_SEED, share=share)
     table[place] = table[place][:SEALED_BYTES] + bytes(16) + commitment
     replies[LIAR] = scene.altered(replies[LIAR], table=b"".join(table))
     scene.upload(replies)

@@ -31,7 +31,7 @@ def signed(
 ) -> bytes:
     """A corrupt client signs whatever the server wants. Everyone dealt, unless it says otherwise."""
     cohort = scene.public()
-    task_ctx = cohort.task_context(model, scene.bitmap(client, scene.ids if dealers is None else dealers))
+    task_ctx = cohort.task_context(model, dealers=scene.bitmap(client, scene.ids if dealers is None else dealers))
     digest = consistency_digest(
         scene.params.suite,
         task_ctx,

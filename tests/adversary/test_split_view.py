@@ -36,7 +36,7 @@ def split(scene: Scene, corrupt: list[int], surviving: list[int], dropped: list[
     """
     scene.until("consistency")
     cohort = scene.public()
-    task_ctx = cohort.task_context(scene.models[TARGET], scene.bitmap(TARGET, scene.ids))
+    task_ctx = cohort.task_context(scene.models[TARGET], dealers=scene.bitmap(TARGET, scene.ids))
     answers: dict[int, bytes] = {}
     for view, honest in ((list(scene.ids), surviving), (without(scene.ids, TARGET), dropped)):
         survivors = scene.bitmap(TARGET, view)

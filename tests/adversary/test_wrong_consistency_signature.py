@@ -21,7 +21,7 @@ from tests.kit.attack_scene import (
 
 def another_set(scene: Scene) -> bytes:
     cohort, others = scene.public(), without(scene.ids, SPARE)
-    task_ctx = cohort.task_context(scene.models[LIAR], scene.bitmap(LIAR, scene.ids))
+    task_ctx = cohort.task_context(scene.models[LIAR], dealers=scene.bitmap(LIAR, scene.ids))
     survivors = scene.bitmap(LIAR, others)
     digest = consistency_digest(
         scene.params.suite, task_ctx, roster_hash=cohort.roster_hash, survivors=survivors, total=len(others)

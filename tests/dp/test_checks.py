@@ -17,12 +17,12 @@ from dp.vocabulary import Relation, Unit
 @pytest.mark.parametrize("value", [True, np.True_, "1", None, math.nan, math.inf, -math.inf, 0.0, 1.5, 10**400])
 def test_a_number_out_of_range_is_refused(value: Any) -> None:
     with pytest.raises(InvalidParameterError, match="figure"):
-        check_real("figure", value, 0.0, 1.0, open_low=True)
+        check_real("figure", value, low=0.0, high=1.0, open_low=True)
 
 
 @pytest.mark.parametrize("value", [1, 1.0, Fraction(1), np.float32(1), np.int8(1)])
 def test_a_number_comes_out_as_a_float(value: Any) -> None:
-    assert type(check_real("figure", value, 0.0, 1.0)) is float
+    assert type(check_real("figure", value, low=0.0, high=1.0)) is float
 
 
 @pytest.mark.parametrize("value", [True, 1.0, -1, 2**63 + 1, "1", None])

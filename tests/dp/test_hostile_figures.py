@@ -56,7 +56,7 @@ def exact_rdp(q: float, sigma: float, alpha: float) -> float:
 )
 @pytest.mark.parametrize("q", [0.5, 1e-3])
 def test_hardly_any_noise_between_orders_1_and_2_loses_nothing(q: float, sigma: float, alpha: float):
-    found = float(poisson_gaussian_rdp(alpha, np.array([q]), np.array([sigma]))[0])
+    found = float(poisson_gaussian_rdp(alpha, probability=np.array([q]), noise_multiplier=np.array([sigma]))[0])
     assert found >= exact_rdp(q, sigma, alpha) * (1 - 1e-11)
 
 
@@ -123,7 +123,7 @@ def test_amplification_and_bits_that_are_not_proved_are_wrong_figures(tmp_path: 
 def test_denormal_deltas_are_not_rounded_away():
     with mp.workdps(30):
         for mu, delta in ((1.0, 1e-318), (5.0, 5e-324)):
-            found = mp.mpf(gaussian_epsilon(mu, delta))
+            found = mp.mpf(gaussian_epsilon(mu, delta=delta))
             actual = mp.ncdf(mu / 2 - found / mu) - mp.exp(found) * mp.ncdf(-mp.mpf(mu) / 2 - found / mu)
             assert actual <= mp.mpf(delta) * (1 + mp.mpf(10) ** -6)
 

@@ -12,13 +12,13 @@ from secagg import InvalidParameterError
 
 @pytest.mark.parametrize("value", [1, 2, 10**30])
 def test_an_int_in_its_range_is_returned(value: int):
-    assert check_integer("size", value, 1, 10**30) is value
+    assert check_integer("size", value, low=1, high=10**30) is value
 
 
 @pytest.mark.parametrize("value", [0, 11, True, 3.0, np.int64(3), "3", None, Fraction(3)])
 def test_what_is_no_int_of_the_range_is_refused_with_its_name(value: object):
     with pytest.raises(InvalidParameterError) as refused:
-        check_integer("size", value, 1, 10)
+        check_integer("size", value, low=1, high=10)
     assert refused.value.parameter == "size"
     assert refused.value.offered is value
     assert refused.value.allowed == "an int from 1 to 10"
@@ -26,7 +26,7 @@ def test_what_is_no_int_of_the_range_is_refused_with_its_name(value: object):
 
 @pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.int8(1), Fraction(1)])
 def test_a_number_comes_out_as_a_float(value: float):
-    number = check_number("clip", value, 1.0, 1.0)
+    number = check_number("clip", value, low=1.0, high=1.0)
     assert type(number) is float
     assert number == 1.0
 
@@ -46,9 +46,9 @@ def test_only_finite_numbers_pass(value: float):
 
 
 def test_an_open_end_is_excluded_and_said_so():
-    assert check_number("decay", 0.0, 0.0, 1.0, open_high=True) == 0.0
+    assert check_number("decay", 0.0, low=0.0, high=1.0, open_high=True) == 0.0
     with pytest.raises(InvalidParameterError, match="at least 0, below 1$"):
-        check_number("decay", 1.0, 0.0, 1.0, open_high=True)
-    assert check_number("share", 1.0, 0.0, 1.0, open_low=True) == 1.0
+        check_number("decay", 1.0, low=0.0, high=1.0, open_high=True)
+    assert check_number("share", 1.0, low=0.0, high=1.0, open_low=True) == 1.0
     with pytest.raises(InvalidParameterError, match="above 0, at most 1$"):
-        check_number("share", 0.0, 0.0, 1.0, open_low=True)
+        check_number("share", 0.0, low=0.0, high=1.0, open_low=True)

@@ -14,7 +14,7 @@ ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 def test_the_policy_assumes_exactly_the_plans_colluders():
     for clients in [*range(1, 130), 997, 1000, 10**4 + 7, 2**20]:
         for colluders in {0, clients // 10, clients // 3, (clients - 1) // 2}:
-            fraction = corrupt_fraction(colluders, clients)
+            fraction = corrupt_fraction(colluders, clients=clients)
             assert math.ceil(Fraction(str(fraction)) * clients) == colluders
             assert fraction < 0.5
 
@@ -45,6 +45,8 @@ def test_a_session_with_that_threshold_is_accepted_by_a_policy_with_that_fractio
             min_survivors=8,
         )
         identities = {0: bytes(32)} if adversary is ACTIVE else {}
-        policy = ClientPolicy(identities=identities, adversary=adversary, corrupt_fraction=corrupt_fraction(1, 10))
+        policy = ClientPolicy(
+            identities=identities, adversary=adversary, corrupt_fraction=corrupt_fraction(1, clients=10)
+        )
         policy.check(params)
         assert policy.assumed_corrupt(10) == 1

@@ -12,7 +12,7 @@ from fl.parallel import thread_pool, threads_for
 from secagg import InvalidParameterError, Suite
 from secagg.primitives.masking import apply_masks
 
-LARGE = (10**6, 100, 32)
+LARGE = {"words": 10**6, "keys": 100, "modulus_bits": 32}
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_threads_are_offered_where_they_pay(words: int, keys: int, modulus_bits: int, threads: int) -> None:
-    assert threads_for(words, keys, modulus_bits) == threads
+    assert threads_for(words, keys=keys, modulus_bits=modulus_bits) == threads
 
 
 @pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 2), (8, 8), (64, 8)])
@@ -47,13 +47,13 @@ def test_threads_are_as_many_as_processors_and_few(
     processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "_processors", lambda: processors)
-    assert threads_for(*LARGE) == threads
+    assert threads_for(**LARGE) == threads
 
 
 @pytest.mark.parametrize(("version", "threads"), [("43.0.0", 1), ("49.0.0", 1), ("50.0.0", 4), ("51.0.0.dev1", 4)])
 def test_an_older_cryptography_keeps_the_lock(version: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cryptography, "__version__", version)
-    assert threads_for(*LARGE) == threads
+    assert threads_for(**LARGE) == threads
 
 
 def test_a_modulus_out_of_range_is_refused() -> None:
@@ -65,11 +65,11 @@ def test_the_pool_computes_the_same_sum_and_ends_with_the_block() -> None:
     before = threading.active_count()
     keys = [bytes([number]) * 32 for number in range(60)]
     serial, threaded = np.ones(300_000, np.uint32), np.ones(300_000, np.uint32)
-    apply_masks(serial, keys[:20], keys[20:], Suite.AES_128_CTR)
+    apply_masks(serial, add=keys[:20], subtract=keys[20:], suite=Suite.AES_128_CTR)
     with thread_pool(300_000, 60, 32) as pool:
         assert pool is not None
         assert threading.active_count() == before
-        apply_masks(threaded, keys[:20], keys[20:], Suite.AES_128_CTR, pool)
+        apply_masks(threaded, add=keys[:20], subtract=keys[20:], suite=Suite.AES_128_CTR, executor=pool)
     assert np.array_equal(serial, threaded)
     assert threading.active_count() == before
 

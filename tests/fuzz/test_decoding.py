@@ -215,7 +215,7 @@ def refusal(call: Callable[[], object]) -> tuple[object, RemoteError | None]:
 
 def decodes(data: bytes, record: "Recording") -> Message | None:
     """Decodes, or refuses with the one error that is allowed."""
-    message, error = refusal(lambda: decode(data, 77, record.params, record.session_id))
+    message, error = refusal(lambda: decode(data, 77, record.params, session_id=record.session_id))
     if error is not None:
         assert type(error) is MalformedMessageError
         assert error.culprit == 77
@@ -435,7 +435,7 @@ def malformed_at_no_cost(params: SessionParams, data: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(MalformedMessageError):
-            decode(data, 5, params, bytes(16))
+            decode(data, 5, params, session_id=bytes(16))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -470,13 +470,13 @@ def test_huge_declared_lengths_are_malformed_at_no_cost(kind: int, code: bytes):
 def test_what_is_longer_than_the_limit_is_not_parsed_at_all(kind: int):
     record = recording(AdversaryModel.ACTIVE, Suite.CHACHA20)
     genuine = next(data for data in record.sent if data[6] == kind)
-    decode(genuine, 5, record.params, record.session_id)
+    decode(genuine, 5, record.params, session_id=record.session_id)
     with mock.patch.dict("secagg.protocol.wire._DECODERS", clear=True):  # whoever parses fails with a KeyError
         for padding in (10_000, 20_000_000):
             with pytest.raises(MalformedMessageError, match="at most"):
-                decode(genuine + bytes(padding), 5, record.params, record.session_id)
+                decode(genuine + bytes(padding), 5, record.params, session_id=record.session_id)
         with pytest.raises(KeyError):
-            decode(genuine, 5, record.params, record.session_id)
+            decode(genuine, 5, record.params, session_id=record.session_id)
 
 
 def test_an_invitation_has_a_limit_of_its_own():

@@ -316,7 +316,7 @@ class Scene:
 
     def read(self, data: bytes) -> Message:
         """Returns the message that `data` holds."""
-        return decode(data, SERVER, self.params, self.session_id)
+        return decode(data, SERVER, self.params, session_id=self.session_id)
 
     def write(self, message: Message) -> bytes:
         """Returns the bytes of a message of this session."""

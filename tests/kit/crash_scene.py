@@ -111,7 +111,7 @@ def keys(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def receive(self: ServerSession, sender: ClientId, data: bytes) -> None:
         if self.stage == "advertise_keys":
-            message = decode_message(data, sender, self.params, self.session_id)
+            message = decode_message(data, sender, self.params, session_id=self.session_id)
             assert isinstance(message, AdvertiseKeys)
             with path.open("ab", buffering=0) as file:
                 file.write(message.seal_key + message.mask_key)

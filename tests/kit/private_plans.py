@@ -31,7 +31,7 @@ PLANS: dict[str, dict[str, Any]] = {
         "max_dropouts": 13,
         "colluders": 6,
         "adversary": CURIOUS,
-        "certificate": choose(64, 6 / 64, 0.2, CURIOUS),
+        "certificate": choose(64, corrupt=6 / 64, dropout=0.2, adversary=CURIOUS),
     },
     "sixty-four bits": {"modulus_bits": 64},
 }

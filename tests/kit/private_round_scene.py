@@ -121,12 +121,16 @@ class Scene:
     def client(self, client: ClientId) -> ClientRound:
         """Returns a client at the beginning of a round."""
         plan = self.plan
-        return ClientRound(plan, client, self.counters[client], self.identities.get(client), public_keys(plan))
+        return ClientRound(
+            plan, client, self.counters[client], self.identities.get(client), identities=public_keys(plan)
+        )
 
     def begin(self, round_number: int = 1, clip: float | None = None) -> Self:
         """Begins a round: the offers lie in `outbound`."""
         self.clients = {client: self.client(client) for client in self.ids}
-        self.server = ServerRound(self.plan, self.ledger, round_number, self.ids, public_keys(self.plan), clip=clip)
+        self.server = ServerRound(
+            self.plan, self.ledger, round_number, self.ids, identities=public_keys(self.plan), clip=clip
+        )
         self.outbound: Mapping[ClientId, bytes] = {
             client: self.server.offer(self.counters[client].head) for client in self.ids
         }
@@ -204,7 +208,9 @@ class Scene:
     def altered(self, client: ClientId = VICTIM, **changes: Any) -> bytes:
         """Returns the session's message for a client with other fields."""
         session = self.server._session
-        message: Message = decode_message(self.session_of(client), SERVER, session.params, session.session_id)
+        message: Message = decode_message(
+            self.session_of(client), SERVER, session.params, session_id=session.session_id
+        )
         changed = msgspec.structs.replace(message, **changes)
         return encode_message(changed, session.params.suite, session.session_id)
 

@@ -47,4 +47,4 @@ def at_stage(live: Live, stage: str) -> Live:
 
 def given(live: Live, client: int = A) -> Message:
     """Returns the server's message that lies in `outbound` for a client."""
-    return decode(live.outbound[client], SERVER, live.params, live.server.session_id)
+    return decode(live.outbound[client], SERVER, live.params, session_id=live.server.session_id)

@@ -62,9 +62,9 @@ def epsilon(order, divergence, delta):
 
 def package_divergence(order, variance, shift):
     """The package's upper bound on the divergence of one coordinate; tight from an order of 1 + 2**-6 on."""
-    order = check_real("order", order, 1.0, open_low=True)
-    check_real("variance", check_fraction("variance", variance), 2.0**-20, skellam_numerical.LARGEST_VARIANCE)
-    shift = check_count("shift", shift, 1, skellam_numerical.LARGEST_SHIFT)
+    order = check_real("order", order, low=1.0, open_low=True)
+    check_real("variance", check_fraction("variance", variance), low=2.0**-20, high=skellam_numerical.LARGEST_VARIANCE)
+    shift = check_count("shift", shift, low=1, high=skellam_numerical.LARGEST_SHIFT)
     check_real("order times shift", order * shift, high=skellam_numerical.LARGEST_ORDER_TIMES_SHIFT)
     lowered = skellam_numerical._rounded_down(variance)
     return float(skellam_numerical._divergences(order, lowered, np.array([shift]))[0])

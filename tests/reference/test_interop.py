@@ -408,7 +408,7 @@ def test_too_many_dropouts_are_refused_by_both(adversary: AdversaryModel, sparse
 def test_both_draw_the_same_graph(suite: Suite, size: int):
     for k in {2, 2 * (size // 4), 2 * ((size - 1) // 2), size - 1} - {0}:
         seed = rand(b"graph", f"{size} {k}", 32)
-        ours = Graph(size, k, seed, suite)
+        ours = Graph(size, neighbours=k, seed=seed, suite=suite)
         near = ref.neighbourhoods(int(suite), seed, size, k)
         assert ours.table.tolist() == near
         assert [ours.neighbours(index).tolist() for index in range(size)] == near
@@ -444,7 +444,7 @@ def certified(p: ref.Params, terms: dict[str, Any], roster: int) -> set[tuple[st
     policy = policy_of(n, terms)
     given = terms | {"corrupt": terms["corrupt_fraction"], "dropout": terms["dropout_fraction"]}
     given = {name: value for name, value in given.items() if not name.endswith("_fraction")}
-    ours = certify(n, k, t, adversary=adversary, roster=roster, **given)
+    ours = certify(n, neighbours=k, threshold=t, adversary=adversary, roster=roster, **given)
     theirs = ref.certificate(p, policy, roster)
     assert [bound.name for bound in ours.bounds] == list(theirs)
     if adversary is CURIOUS:

@@ -31,7 +31,7 @@ class Loud(int):
 
 @given(st.integers(-(2**63), 2**63 - 1), st.sampled_from([int, np.int64]))
 def test_an_integer_in_its_range_comes_back_as_an_int(value: int, kind: type):
-    found = check_integer("size", kind(value), -(2**63), 2**63 - 1)
+    found = check_integer("size", kind(value), low=-(2**63), high=2**63 - 1)
     assert type(found) is int
     assert found == value
 
@@ -41,7 +41,7 @@ def test_an_integer_in_its_range_comes_back_as_an_int(value: int, kind: type):
 )
 def test_what_is_no_integer_of_the_range_is_refused_with_what_was_offered(value: object):
     with pytest.raises(InvalidParameterError) as refused:
-        check_integer("size", value, 1, 5)
+        check_integer("size", value, low=1, high=5)
     assert (refused.value.parameter, refused.value.allowed) == ("size", "a Python int from 1 to 5")
     assert refused.value.offered is value
 

@@ -279,7 +279,9 @@ def test_what_is_accepted_keeps_every_promise(data: st.DataObject):
 # ---------------------------------------------------------------------------------------------------- Sparse graph
 @pytest.mark.parametrize("adversary", [ACTIVE, CURIOUS])
 def test_what_choose_finds_is_accepted_by_a_policy_of_the_same_assumptions(adversary: AdversaryModel):
-    params = choose(1000, 0.1, 0.1, adversary, absent=0.05).session_params(vector_length=1, modulus_bits=8)
+    params = choose(1000, corrupt=0.1, dropout=0.1, adversary=adversary, absent=0.05).session_params(
+        vector_length=1, modulus_bits=8
+    )
     terms = policy(adversary=adversary, corrupt_fraction=0.1, dropout_fraction=0.1)
     terms.check(params)
     for roster_size in (1000, 975, 950):
@@ -296,7 +298,7 @@ def test_what_choose_finds_is_accepted_by_a_policy_of_the_same_assumptions(adver
     ],
 )
 def test_a_policy_that_assumes_or_asks_for_more_refuses_the_same_graph(changes: dict[str, Any], rule: str):
-    params = choose(1000, 0.1, 0.1, CURIOUS).session_params(vector_length=1, modulus_bits=8)
+    params = choose(1000, corrupt=0.1, dropout=0.1, adversary=CURIOUS).session_params(vector_length=1, modulus_bits=8)
     terms = {"adversary": CURIOUS, "corrupt_fraction": 0.1, "dropout_fraction": 0.1}
     policy(**terms).check(params)
     with pytest.raises(PolicyViolationError) as caught:
@@ -307,7 +309,9 @@ def test_a_policy_that_assumes_or_asks_for_more_refuses_the_same_graph(changes: 
 
 
 def test_a_policy_that_counts_on_grinding_refuses_what_was_chosen_without_it():
-    params = choose(1000, 0.1, 0.1, ACTIVE, grinding_bits=0).session_params(vector_length=1, modulus_bits=8)
+    params = choose(1000, corrupt=0.1, dropout=0.1, adversary=ACTIVE, grinding_bits=0).session_params(
+        vector_length=1, modulus_bits=8
+    )
     policy(corrupt_fraction=0.1, grinding_bits=0).check(params)
     with pytest.raises(PolicyViolationError) as caught:
         policy(corrupt_fraction=0.1).check(params)
@@ -316,7 +320,7 @@ def test_a_policy_that_counts_on_grinding_refuses_what_was_chosen_without_it():
 
 def test_a_graph_that_holds_for_all_invited_need_not_hold_for_those_who_came():
     """Corrupt clients do not stay away: a hundred of them among 950 are more than the graph was chosen for."""
-    params = choose(1000, 0.1, 0.1, CURIOUS).session_params(vector_length=1, modulus_bits=8)
+    params = choose(1000, corrupt=0.1, dropout=0.1, adversary=CURIOUS).session_params(vector_length=1, modulus_bits=8)
     terms = policy(adversary=CURIOUS, corrupt_fraction=0.1)
     terms.check_graph(params, 1000)
     with pytest.raises(PolicyViolationError) as caught:
@@ -326,7 +330,7 @@ def test_a_graph_that_holds_for_all_invited_need_not_hold_for_those_who_came():
 
 @pytest.mark.parametrize("adversary", [ACTIVE, CURIOUS])
 def test_a_minimum_of_survivors_below_what_was_proved_is_refused_at_once(adversary: AdversaryModel):
-    certificate = choose(1000, 0.1, 0.1, adversary)
+    certificate = choose(1000, corrupt=0.1, dropout=0.1, adversary=adversary)
     params = certificate.session_params(vector_length=1, modulus_bits=8)
     terms = policy(adversary=adversary, corrupt_fraction=0.1)
     fewer = dataclasses.replace(params, min_survivors=certificate.min_survivors - 1)
@@ -337,7 +341,7 @@ def test_a_minimum_of_survivors_below_what_was_proved_is_refused_at_once(adversa
 
 
 def test_signatures_that_are_required_are_more_than_half_of_the_roster_and_the_corrupt():
-    params = choose(1000, 0.1, 0.1, ACTIVE).session_params(vector_length=1, modulus_bits=8)
+    params = choose(1000, corrupt=0.1, dropout=0.1, adversary=ACTIVE).session_params(vector_length=1, modulus_bits=8)
     assert policy(corrupt_fraction=0.1).required_signatures(params, 1000) == 551
     assert policy(corrupt_fraction=0.1).required_signatures(params, 901) == 501
     assert policy(corrupt_fraction=0.0).required_signatures(params, 901) == 451

@@ -33,7 +33,7 @@ def one_client(
     request: UnmaskingRequest,
     vector: npt.NDArray[np.uint32],
 ) -> UnmaskingShares:
-    advertising = AdvertisingKeys(params, bytes(16), 5, policy, identity)
+    advertising = AdvertisingKeys(params, bytes(16), 5, policy, identity=identity)
     sharing, keys = advertising.advertise_keys()
     masking, shares = sharing.share_keys(roster)
     checking, masked = masking.mask_input(delivery, vector, executor=ThreadPoolExecutor())

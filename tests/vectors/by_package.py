@@ -16,7 +16,7 @@ from secagg.graph.choosing import certify
 from secagg.graph.ring import Graph
 from secagg.primitives.agreement import KeyPair, check_public_key
 from secagg.primitives.bitmap import encode_bitmap
-from secagg.primitives.masking import reduce_to_modulus, sum_masks
+from secagg.primitives.masking import MaskTask, reduce_to_modulus, sum_masks
 from secagg.primitives.packing import pack, unpack, word_dtype
 from secagg.primitives.shamir import decode_shares, encode_shares, limbs_to_secret, reconstruct, split
 from secagg.primitives.signing import verify
@@ -40,10 +40,10 @@ def key_schedule(given: Json) -> Json:
     people = [_Person(client, params, session_ctx) for client in given["clients"]]
     roster = Roster([person.entry for person in people])
     cohort = Cohort(params, session_id, roster)
-    task_ctx = cohort.task_context(bytes.fromhex(given["model_digest"]), _bitmap(given["dealers"], len(roster)))
+    task_ctx = cohort.task_context(bytes.fromhex(given["model_digest"]), dealers=_bitmap(given["dealers"], len(roster)))
     dealer, holder = given["dealer"], given["holder"]
     secret = people[dealer].seal.shared_secret(roster.entries[holder].seal_key, 0)
-    outward, inward = cohort.seal_context(dealer, holder), cohort.seal_context(holder, dealer)
+    outward, inward = cohort.seal_context(dealer, receiver=holder), cohort.seal_context(holder, receiver=dealer)
     pair = [bytes.fromhex(given["mask_key_share"]), bytes.fromhex(given["self_mask_share"])]
     survivors = _bitmap(given["survivors"], len(roster))
     signed = consistency_digest(
@@ -65,13 +65,16 @@ def key_schedule(given: Json) -> Json:
         "seal_key": outward.derive_key(secret).hex(),
         "seal_key_back": inward.derive_key(secret).hex(),
         "seal_associated_data": outward._associated_data.hex(),
-        "sealed": outward.seal(outward.derive_key(secret), bytes.fromhex(given["nonce"]), b"".join(pair)).hex(),
+        "sealed": outward.seal(
+            outward.derive_key(secret), nonce=bytes.fromhex(given["nonce"]), plaintext=b"".join(pair)
+        ).hex(),
         "share_commitments": [
-            cohort.share_commitment(dealer, holder, kind, share).hex() for kind, share in enumerate(pair, 1)
+            cohort.share_commitment(dealer, holder=holder, kind=kind, share=share).hex()
+            for kind, share in enumerate(pair, 1)
         ],
         "self_mask_commitment": cohort.self_mask_commitment(dealer, seed).hex(),
-        "self_mask": cohort.self_mask(dealer, seed, task_ctx).hex(),
-        "pairwise_mask": cohort.pairwise_mask(dealer, people[dealer].mask, holder, task_ctx).hex(),
+        "self_mask": cohort.self_mask(dealer, seed=seed, task_ctx=task_ctx).hex(),
+        "pairwise_mask": cohort.pairwise_mask(dealer, people[dealer].mask, peer=holder, task_ctx=task_ctx).hex(),
         "survivors": survivors.hex(),
         "consistency_digest": signed.hex(),
         "consistency_signature": people[dealer].identity.sign(signed).hex() if params.active else "",
@@ -100,18 +103,20 @@ def parameters(given: Json) -> Json:
 
 
 def graph(given: Json) -> Json:
-    drawn = Graph(given["clients"], given["neighbours"], bytes.fromhex(given["seed"]), Suite(given["suite"]))
+    drawn = Graph(
+        given["clients"], neighbours=given["neighbours"], seed=bytes.fromhex(given["seed"]), suite=Suite(given["suite"])
+    )
     return {"neighbours": drawn.table.tolist()}
 
 
 def certificate(given: Json) -> Json:
     certified = certify(
         given["cohort_size"],
-        given["neighbours"],
-        given["threshold"],
-        float(given["corrupt"]),
-        float(given["dropout"]),
-        AdversaryModel(given["adversary"]),
+        neighbours=given["neighbours"],
+        threshold=given["threshold"],
+        corrupt=float(given["corrupt"]),
+        dropout=float(given["dropout"]),
+        adversary=AdversaryModel(given["adversary"]),
         security_bits=given["security_bits"],
         correctness_bits=given["correctness_bits"],
         grinding_bits=given["grinding_bits"],
@@ -131,7 +136,7 @@ def public_key(given: Json) -> Json:
 def signature(given: Json) -> Json:
     key, digest, signed = (bytes.fromhex(given[field]) for field in ("key", "digest", "signature"))
     try:
-        verify(key, digest, signed, 0, "a vector")
+        verify(key, digest=digest, signature=signed, signer=0, what="a vector")
     except AuthenticationError:
         raise Refused from None
     return {}
@@ -140,7 +145,9 @@ def signature(given: Json) -> Json:
 def expand(given: Json) -> Json:
     bits, first, length = given["modulus_bits"], given["first_word"], given["length"]
     seed, coordinates = bytes.fromhex(given["seed"]), range(first, first + length)
-    mask = sum_masks(Suite(given["suite"]), word_dtype(bits), [seed], [], coordinates)
+    mask = sum_masks(
+        MaskTask(Suite(given["suite"]), word_dtype(bits), add=[seed], subtract=[], coordinates=coordinates)
+    )
     reduce_to_modulus(mask, bits)
     return {"words": hex_of_words(mask.tolist())}
 
@@ -148,7 +155,7 @@ def expand(given: Json) -> Json:
 def deal(given: Json) -> Json:
     points = np.array(given["points"])
     secret, seed = bytes.fromhex(given["secret"]), bytes.fromhex(given["seed"])
-    limbs = split([secret], given["threshold"], points, seed, Suite(given["suite"]))
+    limbs = split([secret], given["threshold"], points, seed, suite=Suite(given["suite"]))
     table = encode_shares(points, limbs[0])
     return {"shares": [table[at : at + 40].hex() for at in range(0, len(table), 40)]}
 
@@ -158,7 +165,9 @@ def rebuild(given: Json) -> Json:
     _, limbs, _ = decode_shares(b"".join(bytes.fromhex(share) or bytes(40) for share in given["shares"]))
     points, dealer = np.array(given["responders"]), np.array([given["dealer"]])
     try:
-        values = reconstruct(limbs[np.newaxis], points, available, dealer, given["threshold"])
+        values = reconstruct(
+            limbs[np.newaxis], points=points, available=available, dealer_points=dealer, threshold=given["threshold"]
+        )
     except InvalidInputError:
         raise Refused from None
     secret = limbs_to_secret(values[0])
@@ -172,7 +181,7 @@ def accept_share(given: Json) -> Json:
     params = SessionParams.for_cohort(cohort_size=4, vector_length=0, modulus_bits=8)
     cohort = Cohort(params, bytes(16), Roster([RosterEntry(i, b"", b"", b"") for i in range(4)]))
     dealer, holder, share = given["dealer"], given["holder"], bytes.fromhex(given["share"])
-    commitments = b"".join(cohort.share_commitment(dealer, holder, kind, share) for kind in (1, 2))
+    commitments = b"".join(cohort.share_commitment(dealer, holder=holder, kind=kind, share=share) for kind in (1, 2))
     if not _as_committed(cohort, dealer=dealer, holder=holder, pair=share + share, commitments=commitments):
         raise Refused
     return {}
@@ -182,14 +191,14 @@ def pack_words(given: Json) -> Json:
     bits = given["modulus_bits"]
     values = np.array(words(given["words"]), word_dtype(bits))
     packed = pack(values, bits)
-    if unpack(packed, len(values), bits).tolist() != values.tolist():
+    if unpack(packed, length=len(values), modulus_bits=bits).tolist() != values.tolist():
         raise AssertionError("what was packed does not unpack")
     return {"packed": packed.hex()}
 
 
 def unpack_words(given: Json) -> Json:
     try:
-        values = unpack(bytes.fromhex(given["packed"]), given["length"], given["modulus_bits"])
+        values = unpack(bytes.fromhex(given["packed"]), length=given["length"], modulus_bits=given["modulus_bits"])
     except InvalidInputError:
         raise Refused from None
     return {"words": hex_of_words(values.tolist())}

@@ -45,13 +45,13 @@ class FixedClient:
         self.params, self.session_id = decode_invitation(invitation)
         self.model_digest = model_digest
         identity = Identity(identity_seed) if self.params.active else None
-        state = AdvertisingKeys(self.params, self.session_id, client, policy, identity)
+        state = AdvertisingKeys(self.params, self.session_id, client, policy, identity=identity)
         self.state: object
         self.state, self.first = state._advertise_keys(advertise_rand)
 
     def answer(self, data: bytes) -> bytes:
         """Answers any message after the invitation."""
-        message = decode(data, SERVER, self.params, self.session_id)
+        message = decode(data, SERVER, self.params, session_id=self.session_id)
         reply: Message
         if isinstance(self.state, SharingKeys) and isinstance(message, KeyRoster):
             nonces = self.params.neighbours_among(message.total)

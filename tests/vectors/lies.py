@@ -47,11 +47,11 @@ class Honest:
 
     def told(self, stage: str, client: int) -> Any:
         """Returns what the server sent."""
-        return decode(self.messages[stage, DOWN, client], SERVER, self.params, self.session_id)
+        return decode(self.messages[stage, DOWN, client], SERVER, self.params, session_id=self.session_id)
 
     def signature(self, client: int) -> bytes:
         """Returns what a client signed the survivor set with."""
-        signed: Any = decode(self.messages["consistency", UP, client], client, self.params, self.session_id)
+        signed: Any = decode(self.messages["consistency", UP, client], client, self.params, session_id=self.session_id)
         return bytes(signed.signature)
 
     def neighbours(self, client: int) -> list[int]:

@@ -106,7 +106,7 @@ def test_sessions_show_every_type_of_message_but_abort_and_every_stage_of_dropou
             continue
         messages = [bytes.fromhex(message["bytes"]) for message in vector["outputs"]["messages"]]
         params, session_id = decode_invitation(messages[0])
-        seen |= {type(decode(message, 0, params, session_id)).kind for message in messages}
+        seen |= {type(decode(message, 0, params, session_id=session_id)).kind for message in messages}
         left |= set(vector["inputs"]["dropouts"])
         configurations.add((params.suite, params.adversary, params.sparse))
     assert seen == set(range(1, 11))

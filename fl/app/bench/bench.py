@@ -169,7 +169,7 @@ def _masks(effort: Effort) -> Iterator[Figure]:
 
     def checked(suite: Suite) -> bool:
         words[:] = 0
-        apply_masks(words, add, subtract, suite)
+        apply_masks(words, add=add, subtract=subtract, suite=suite)
         return all(int(words[place]) == _masked_word(suite, place) for place in (0, 1, words.size // 2, words.size - 1))
 
     right = checked(Suite.AES_128_CTR)
@@ -177,11 +177,11 @@ def _masks(effort: Effort) -> Iterator[Figure]:
     def by_two_threads() -> None:
         # A pool of its own, as one session has: threads that have waited in a pool wake up on one processor.
         with ThreadPoolExecutor(2) as pool:
-            apply_masks(words, add, subtract, Suite.AES_128_CTR, pool)
+            apply_masks(words, add=add, subtract=subtract, suite=Suite.AES_128_CTR, executor=pool)
 
     one, two, alone = best_in_turns(
         effort.figure_s,
-        lambda: apply_masks(words, add, subtract, Suite.AES_128_CTR),
+        lambda: apply_masks(words, add=add, subtract=subtract, suite=Suite.AES_128_CTR),
         by_two_threads,
         _cipher_alone(streamed),
     )
@@ -197,7 +197,9 @@ def _masks(effort: Effort) -> Iterator[Figure]:
     yield Figure("thread_gain", "two threads against one, by the clock", one.wall_s / two.wall_s, "x", right)
     yield Figure("free_part", "part of a core that was free", min(1.0, one.cpu_s / one.wall_s), "x", right=True)
     right = checked(Suite.CHACHA20)
-    [chacha] = best_in_turns(effort.figure_s, lambda: apply_masks(words, add, subtract, Suite.CHACHA20))
+    [chacha] = best_in_turns(
+        effort.figure_s, lambda: apply_masks(words, add=add, subtract=subtract, suite=Suite.CHACHA20)
+    )
     yield Figure("mask_chacha20", "masks by ChaCha20, one thread", streamed / chacha.cpu_s / 1e9, "GB/s", right)
 
 
@@ -206,11 +208,13 @@ def _packing(effort: Effort) -> Iterator[Figure]:
     packed = pack(words, _WIDTH_BITS)
     total = np.zeros_like(words)
     add_packed(total, packed, _WIDTH_BITS)
-    right = bool((unpack(packed, words.size, _WIDTH_BITS) == words).all() and (total == words).all())
+    right = bool(
+        (unpack(packed, length=words.size, modulus_bits=_WIDTH_BITS) == words).all() and (total == words).all()
+    )
     packing, unpacking, adding = best_in_turns(
         effort.figure_s,
         lambda: pack(words, _WIDTH_BITS),
-        lambda: unpack(packed, words.size, _WIDTH_BITS),
+        lambda: unpack(packed, length=words.size, modulus_bits=_WIDTH_BITS),
         lambda: add_packed(total, packed, _WIDTH_BITS),
     )
     for name, timing in (("pack", packing), ("unpack", unpacking), ("add_packed", adding)):
@@ -221,14 +225,14 @@ def _sharing(effort: Effort) -> Iterator[Figure]:
     threshold, points = 2 * _HOLDERS // 3 + 1, np.arange(1, _HOLDERS + 1)
     secrets = [os.urandom(32) for _ in range(_HOLDERS)]
     seed = os.urandom(32)
-    shares = split(secrets, threshold, points, seed, Suite.AES_128_CTR)
+    shares = split(secrets, threshold, points, seed, suite=Suite.AES_128_CTR)
     available = ~np.eye(_HOLDERS, dtype=np.bool_)
-    rebuilt = reconstruct(shares, points, available, points, threshold)
+    rebuilt = reconstruct(shares, points=points, available=available, dealer_points=points, threshold=threshold)
     right = [limbs_to_secret(row) for row in rebuilt] == secrets
     splitting, rebuilding = best_in_turns(
         effort.figure_s,
-        lambda: split(secrets[:1], threshold, points, seed, Suite.AES_128_CTR),
-        lambda: reconstruct(shares, points, available, points, threshold),
+        lambda: split(secrets[:1], threshold, points, seed, suite=Suite.AES_128_CTR),
+        lambda: reconstruct(shares, points=points, available=available, dealer_points=points, threshold=threshold),
     )
     yield Figure(
         "shamir_split", f"split a secret among {_HOLDERS}, t = {threshold}", splitting.cpu_s * 1e3, "ms", right
@@ -242,15 +246,17 @@ def _keys(effort: Effort) -> Iterator[Figure]:
     agreed = secret == other.shared_secret(one.public, SERVER)
     use, identity, digest = b"bench", Identity.generate(), os.urandom(32)
     # RFC 5869 by hand: extract, then expand to the one block that 32 bytes need.
-    derived = derive_key(Suite.AES_128_CTR, secret, salt, use)
+    derived = derive_key(Suite.AES_128_CTR, secret, salt=salt, use=use)
     info = frame(label(Suite.AES_128_CTR, use))
     by_hand = hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")
     signature = identity.sign(digest)
     agreeing, deriving, verifying = best_in_turns(
         effort.figure_s,
         many(100, lambda: one.shared_secret(other.public, SERVER)),
-        many(100, lambda: derive_key(Suite.AES_128_CTR, secret, salt, use)),
-        many(100, lambda: verify(identity.public_key, digest, signature, SERVER, "a digest")),
+        many(100, lambda: derive_key(Suite.AES_128_CTR, secret, salt=salt, use=use)),
+        many(
+            100, lambda: verify(identity.public_key, digest=digest, signature=signature, signer=SERVER, what="a digest")
+        ),
     )
     yield Figure("x25519", "X25519 key agreement", agreeing.cpu_s * 1e4, "µs", agreed)
     yield Figure("hkdf", "HKDF-SHA256, 32 bytes", deriving.cpu_s * 1e4, "µs", derived == by_hand)
@@ -295,7 +301,7 @@ def _cipher_alone(size: int) -> Callable[[], None]:
     plain, out = bytes(_LIMIT_BUFFER_BYTES), bytearray(_LIMIT_BUFFER_BYTES)
 
     def encrypt() -> None:
-        update_into = open_keystream(Suite.AES_128_CTR, _KEYS[0], 0, size)
+        update_into = open_keystream(Suite.AES_128_CTR, _KEYS[0], start=0, stop=size)
         for _ in range(size // _LIMIT_BUFFER_BYTES):
             update_into(plain, out)
 
@@ -303,14 +309,16 @@ def _cipher_alone(size: int) -> Callable[[], None]:
 
 
 def _some_words(count: int) -> Words:
-    return np.frombuffer(keystream(Suite.AES_128_CTR, _KEYS[1], 4 * count), np.uint32)
+    return np.frombuffer(keystream(Suite.AES_128_CTR, _KEYS[1], length=4 * count), np.uint32)
 
 
 def _tells_apart(identity: Identity, *, digest: bytes, signature: bytes) -> bool:
     """Returns whether a signature holds for its digest and for no other."""
-    verify(identity.public_key, digest, signature, SERVER, "a digest")
+    verify(identity.public_key, digest=digest, signature=signature, signer=SERVER, what="a digest")
     try:
-        verify(identity.public_key, bytes(len(digest)), signature, SERVER, "another digest")
+        verify(
+            identity.public_key, digest=bytes(len(digest)), signature=signature, signer=SERVER, what="another digest"
+        )
     except AuthenticationError:
         return True
     return False
@@ -320,7 +328,7 @@ def _masked_word(suite: Suite, place: int) -> int:
     """Returns one word of the signed sum of masks, from one keystream block of each key."""
     total = 0
     for number, key in enumerate(_KEYS):
-        block = keystream(suite, key, 64, 4 * place // 64 * 64)
+        block = keystream(suite, key, length=64, offset=4 * place // 64 * 64)
         word = int.from_bytes(block[4 * place % 64 :][:4], "little")
         total += word if number < _ADDED else -word
     return total % 2**32

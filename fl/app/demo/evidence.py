@@ -73,9 +73,9 @@ def _seen(
             session = clients[client]
             reply = session.receive(message, vector=words[client] if session.wants_input else None)
             if reply is not None and client == shown:
-                content = decode(reply, client, params, server.session_id)
+                content = decode(reply, client, params, session_id=server.session_id)
                 if isinstance(content, MaskedInput):
-                    seen = unpack(content.vector, params.vector_length, modulus_bits)
+                    seen = unpack(content.vector, length=params.vector_length, modulus_bits=modulus_bits)
             if reply is not None:
                 server.receive(client, reply)
         closed = server.close_stage()

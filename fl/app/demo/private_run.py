@@ -140,7 +140,7 @@ class PrivateRun:
                 self._ledger,
                 number,
                 self._counters,
-                lambda client: Contribution(updates[client]),
+                contribute=lambda client: Contribution(updates[client]),
                 identities=self._identities,
                 dropouts=dropouts,
                 model_digest=model_digest(self._model),

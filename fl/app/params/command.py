@@ -1,12 +1,14 @@
 """The command `secagg params`."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from fl.app.params import view
-from secagg import AdversaryModel, SecAggError, certify, choose
+from secagg import AdversaryModel, Certificate, SecAggError, certify, choose
 
 __all__ = ["params"]
 
@@ -38,20 +40,21 @@ def params(
     if (neighbours is None) != (threshold is None):
         missing = "--threshold" if threshold is None else "--neighbours"
         raise typer.BadParameter("give --neighbours and --threshold together, or neither", param_hint=missing)
-    assumptions = (
-        corrupt,
-        dropout,
-        AdversaryModel.ACTIVE if active else AdversaryModel.HONEST_BUT_CURIOUS,
-        security_bits,
-        correctness_bits,
-        rounds,
-        grinding_bits,
-    )
+    proved: Callable[..., Certificate] = choose
+    if neighbours is not None and threshold is not None:
+        proved = partial(certify, neighbours=neighbours, threshold=threshold)
     try:
-        if neighbours is None or threshold is None:
-            certificate = choose(clients, *assumptions, absent=absent)
-        else:
-            certificate = certify(clients, neighbours, threshold, *assumptions, absent=absent)
+        certificate = proved(
+            clients,
+            corrupt=corrupt,
+            dropout=dropout,
+            adversary=AdversaryModel.ACTIVE if active else AdversaryModel.HONEST_BUT_CURIOUS,
+            security_bits=security_bits,
+            correctness_bits=correctness_bits,
+            rounds=rounds,
+            grinding_bits=grinding_bits,
+            absent=absent,
+        )
     except SecAggError as error:
         typer.echo(f"secagg params: {error}", err=True)
         raise typer.Exit(2) from None

@@ -63,10 +63,10 @@ class PlainPlan:
         if not isinstance(self.adversary, AdversaryModel):
             raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
         # The sizes of a cohort are refused with what they may be by the session's own parameters.
-        check_integer("clients", self.clients, 1, 2**20)
-        check_integer("max_dropouts", self.max_dropouts, 0, self.clients - 1)
-        check_integer("colluders", self.colluders, 0, (self.clients - 1) // 2)
-        check_integer("rounds", self.rounds, 1, 2**53)
+        check_integer("clients", self.clients, low=1, high=2**20)
+        check_integer("max_dropouts", self.max_dropouts, low=0, high=self.clients - 1)
+        check_integer("colluders", self.colluders, low=0, high=(self.clients - 1) // 2)
+        check_integer("rounds", self.rounds, low=1, high=2**53)
         params = self.session
         if params.min_survivors > self.min_survivors:
             most = self.clients - params.min_survivors
@@ -134,7 +134,7 @@ class PlainPlan:
             adversary=self.adversary,
             min_cohort=max(3, self.min_survivors),
             max_cohort=max(3, self.clients),
-            corrupt_fraction=corrupt_fraction(self.colluders, self.clients),
+            corrupt_fraction=corrupt_fraction(self.colluders, clients=self.clients),
             min_survivors=self.min_survivors,
             small_consortium=self.small_consortium,
             vector_length=params.vector_length,

@@ -50,7 +50,7 @@ class PrivateRounds(Rounds):
 
     def exhausted(self, round_number: int, clip: float) -> BudgetExceededError | None:
         """Asks the ledger."""
-        draft = self._plan.reserve(round_number, bytes(16), clip, _NO_HASH, _NO_HASH)
+        draft = self._plan.reserve(round_number, bytes(16), clip=clip, context=_NO_HASH, roster=_NO_HASH)
         if not self._ledger.would_exceed(draft):
             return None
         return BudgetExceededError(self._ledger.epsilon_with(draft), float(self._ledger.header.budget))
@@ -79,7 +79,7 @@ class PrivateRounds(Rounds):
                     self._ledger,
                     round_number,
                     self._counters,
-                    contributions.__getitem__,
+                    contribute=contributions.__getitem__,
                     identities=self._identities,
                     clip=clip,
                     dropouts=dropouts,

@@ -27,7 +27,7 @@ SIGMAS = [0.3, 0.37, 1.7, 50.0]
 
 
 def rdp(q: float, sigma: float, order: float) -> float:
-    return float(poisson_gaussian_rdp(float(order), np.array([q]), np.array([sigma]))[0])
+    return float(poisson_gaussian_rdp(float(order), probability=np.array([q]), noise_multiplier=np.array([sigma]))[0])
 
 
 def off(q: float, sigma: float, order: float) -> float:
@@ -157,7 +157,7 @@ def test_divergences_are_never_negative_and_never_fall_with_the_order() -> None:
     sigma = np.concatenate([10.0 ** rng.uniform(-2, 3, 200), [50.0, 0.3, 0.3]])
     before = np.zeros(len(q))
     for order in (1.0, 1 + 1e-9, 1.01, 1.5, 2.0, 2.5, 7.0, 40.3, 63.5, 64.0, 64.5, 65.0, 130.0, 999.5, 1000.0, 9999.0):
-        now = poisson_gaussian_rdp(order, q, sigma)
+        now = poisson_gaussian_rdp(order, probability=q, noise_multiplier=sigma)
         assert (now >= before * (1 - ALLOWED)).all(), order
         assert np.isfinite(now).all()
         before = now

@@ -17,26 +17,26 @@ def test_delta_is_exact_and_not_below(mu: float) -> None:
     for depth in (0.0, 0.5, 2.0, 8.0, 30.0):
         epsilon = mu * mu / 2 + depth * mu
         exact = oracle.gaussian_delta(mu, epsilon)
-        assert exact <= gaussian_delta(mu, epsilon) <= exact * (1 + mp.mpf("1e-11"))
+        assert exact <= gaussian_delta(mu, epsilon=epsilon) <= exact * (1 + mp.mpf("1e-11"))
 
 
 @pytest.mark.parametrize("mu", MUS)
 @pytest.mark.parametrize("delta", [1e-300, 1e-30, 1e-7, 1e-2, 0.5])
 def test_epsilon_is_exact_and_not_below(mu: float, delta: float) -> None:
-    epsilon = gaussian_epsilon(mu, delta)
+    epsilon = gaussian_epsilon(mu, delta=delta)
     assert oracle.gaussian_delta(mu, epsilon) <= delta
     if epsilon > 0:
         assert oracle.gaussian_delta(mu, epsilon * (1 - 1e-11)) > delta
 
 
 def test_the_ends_of_the_profile() -> None:
-    assert gaussian_epsilon(0.0, 1e-5) == gaussian_delta(0.0, 0.0) == 0.0
-    assert gaussian_epsilon(math.inf, 1e-5) == math.inf
-    assert gaussian_delta(math.inf, 5.0) == 1.0
-    assert gaussian_epsilon(1e200, 1e-5) == math.inf
-    assert gaussian_delta(1.0, 1e6) == 0.0
+    assert gaussian_epsilon(0.0, delta=1e-5) == gaussian_delta(0.0, epsilon=0.0) == 0.0
+    assert gaussian_epsilon(math.inf, delta=1e-5) == math.inf
+    assert gaussian_delta(math.inf, epsilon=5.0) == 1.0
+    assert gaussian_epsilon(1e200, delta=1e-5) == math.inf
+    assert gaussian_delta(1.0, epsilon=1e6) == 0.0
     # An epsilon beyond what a double resolves against mu: still above mu^2/2, where delta is a half.
-    assert gaussian_epsilon(1e9, 1e-5) >= 0.5e18
+    assert gaussian_epsilon(1e9, delta=1e-5) >= 0.5e18
 
 
 def test_a_root_is_where_the_function_was_seen_not_to_exceed() -> None:
@@ -47,12 +47,16 @@ def test_a_root_is_where_the_function_was_seen_not_to_exceed() -> None:
             seen[x] = 2.0 - x**power
             return seen[x]
 
-        root = falling_root(excess, 0.0, 2000.0, 1e-9)
+        root = falling_root(excess, low=0.0, high=2000.0, tolerance=1e-9)
         assert seen[root] <= 0
         assert abs(root - 2 ** (1 / power)) <= 1e-9 + 1e-12 * root
 
 
 def test_a_root_of_a_function_that_jumps_or_is_infinite() -> None:
-    assert 3.0 < falling_root(lambda x: 1.0 if x <= 3 else -1.0, 0.0, 10.0, 1e-6) <= 3.0 + 1e-6
-    assert 3.0 < falling_root(lambda x: math.inf if x <= 3 else -math.inf, 0.0, 10.0, 1e-6) <= 3.0 + 1e-6
-    assert falling_root(lambda x: 1.0 - x, 0.0, 1e300, 0.0) == 1.0
+    assert 3.0 < falling_root(lambda x: 1.0 if x <= 3 else -1.0, low=0.0, high=10.0, tolerance=1e-6) <= 3.0 + 1e-6
+    assert (
+        3.0
+        < falling_root(lambda x: math.inf if x <= 3 else -math.inf, low=0.0, high=10.0, tolerance=1e-6)
+        <= 3.0 + 1e-6
+    )
+    assert falling_root(lambda x: 1.0 - x, low=0.0, high=1e300, tolerance=0.0) == 1.0

@@ -38,7 +38,7 @@ def test_squared_lengths_of_huge_integers_are_refused():
 def test_the_bound_holds_and_every_entry_is_a_neighbour(dimension, scaled_clip, dtype, seed):
     vector = np.random.default_rng(seed).standard_normal(dimension)
     vector = (vector * (0.999999 / np.linalg.norm(vector))).astype(dtype)
-    bound = squared_norm_bound(scaled_clip, dimension, LIKELY)
+    bound = squared_norm_bound(scaled_clip, dimension, beta=LIKELY)
     rounded = round_within(vector, scaled_clip, max(1, bound))
     assert rounded.dtype == np.int64
     assert sum(int(entry) ** 2 for entry in rounded) <= max(1, bound)

@@ -32,4 +32,4 @@ def test_others_go_to_a_neighbour() -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [(1.0, Fraction(16)), (0.1, Fraction(0.1) * 16)])
 def test_the_quotient_is_exact(value: float, expected: Fraction) -> None:
-    assert exact_multiple(value, SPACING) == expected
+    assert exact_multiple(value, spacing=SPACING) == expected

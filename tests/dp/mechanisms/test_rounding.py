@@ -34,12 +34,12 @@ def test_the_norm_bound_is_its_formula(clip, dimension, beta):
         c, d = mp.mpf(clip), mp.mpf(dimension)
         likely = c**2 + d / 4 + mp.sqrt(2 * mp.log(1 / mp.mpf(beta))) * (c + mp.sqrt(d) / 2)
         true = min((c + mp.sqrt(d)) ** 2, likely)
-        assert abs(squared_norm_bound(clip, dimension, beta) - true) <= 1 + float(true) * 1e-14
+        assert abs(squared_norm_bound(clip, dimension, beta=beta) - true) <= 1 + float(true) * 1e-14
 
 
 @given(st.integers(1, 10**20), dimensions)
 def test_the_l1_bound_is_exact(squared, dimension):
-    bound = largest_l1(squared, dimension)
+    bound = largest_l1(squared, dimension=dimension)
     assert bound <= squared
     assert bound**2 <= dimension * squared
     assert bound == squared or (bound + 1) ** 2 > dimension * squared
@@ -48,12 +48,12 @@ def test_the_l1_bound_is_exact(squared, dimension):
 @pytest.mark.parametrize(("squared", "dimension", "vector"), [(4, 16, [1, 1, 1, 1]), (18, 2, [3, 3]), (9, 1, [3])])
 def test_the_l1_bound_is_reached(squared, dimension, vector):
     assert sum(k * k for k in vector) == squared
-    assert sum(vector) == largest_l1(squared, dimension)
+    assert sum(vector) == largest_l1(squared, dimension=dimension)
 
 
 @given(st.floats(1.0001, 20), dimensions)
 def test_the_coarsest_lattice_has_the_inflation_asked_for(inflation, dimension):
-    clip = scaled_clip_of(inflation, dimension, LIKELY)
+    clip = scaled_clip_of(inflation, dimension, beta=LIKELY)
     root = math.sqrt(dimension)
     squared = min((clip + root) ** 2, clip**2 + dimension / 4 + clip + root / 2)
     assert math.sqrt(squared) / clip == pytest.approx(inflation, rel=1e-9)
@@ -70,5 +70,5 @@ def test_a_rounding_is_repeated_no_more_often_than_promised(beta, clip, dimensio
     if halves:
         # The fractions that rounding changes most, as far as the length allows.
         rows = np.sign(rows) * np.minimum(np.abs(rows), 0.5)
-    refused = np.count_nonzero((rounded(rng, rows) ** 2).sum(axis=1) > squared_norm_bound(clip, dimension, beta))
+    refused = np.count_nonzero((rounded(rng, rows) ** 2).sum(axis=1) > squared_norm_bound(clip, dimension, beta=beta))
     assert refused <= trials * beta + FALSE_POSITIVES * math.sqrt(trials * beta * (1 - beta))

@@ -137,6 +137,6 @@ def test_what_is_shared_cannot_be_written():
 def test_the_lowest_bit_is_the_sign_and_zero_has_none():
     words = np.array([0, 1, 2, 3, 2**64 - 1, 2**64 - 2], np.uint64)
     magnitudes = np.array([0, 0, 5, 5, 2**44, 2**44], np.uint64)
-    values = signed(magnitudes, words)
+    values = signed(magnitudes, words=words)
     assert values.dtype == np.int64
     assert values.tolist() == [0, 0, 5, -5, -(2**44), 2**44]

@@ -12,11 +12,13 @@ from tests.kit import accounting_oracle as oracle
 
 
 def poisson(q: float, sigma: float, order: float) -> float:
-    return float(poisson_gaussian_rdp(order, np.array([q]), np.array([sigma]))[0])
+    return float(poisson_gaussian_rdp(order, probability=np.array([q]), noise_multiplier=np.array([sigma]))[0])
 
 
 def without_replacement(part: float, sigma: float, order: float) -> float:
-    return float(gaussian_without_replacement_rdp(order, np.array([part]), np.array([sigma]))[0])
+    return float(
+        gaussian_without_replacement_rdp(order, fraction=np.array([part]), noise_multiplier=np.array([sigma]))[0]
+    )
 
 
 def relative(value: float, exact: mp.mpf) -> float:

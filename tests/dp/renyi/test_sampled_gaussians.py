@@ -22,7 +22,12 @@ def test_only_those_with_the_formula_are_taken() -> None:
 def test_what_they_come_to_is_the_sum() -> None:
     taken = SampledGaussians.of(POISSON, poisson_gaussian_rdp)
     alone = [
-        count * float(poisson_gaussian_rdp(3.0, np.array([one.part]), np.array([one.noise_multiplier]))[0])
+        count
+        * float(
+            poisson_gaussian_rdp(
+                3.0, probability=np.array([one.part]), noise_multiplier=np.array([one.noise_multiplier])
+            )[0]
+        )
         for one, count in POISSON
     ]
     assert taken.rdp(3.0) == pytest.approx(math.fsum(alone))

@@ -38,9 +38,9 @@ def test_the_scale_is_that_of_the_published_formula(bits, clients, dimension, pr
         )
         scaled_clip, local_variance = float(scale * clip), float((scale * sigma) ** 2)
     variance = sum_variance(scaled_clip, dimension=dimension, clients=clients, local_variance=local_variance)
-    assert needed_bits(dimension, probability, variance) == pytest.approx(bits, abs=1e-9)
-    assert largest_sum_variance(bits, dimension, probability) == pytest.approx(variance, rel=1e-9)
-    assert wrap_probability(bits, dimension, variance) == pytest.approx(probability, rel=1e-6)
+    assert needed_bits(dimension, probability=probability, variance=variance) == pytest.approx(bits, abs=1e-9)
+    assert largest_sum_variance(bits, dimension=dimension, probability=probability) == pytest.approx(variance, rel=1e-9)
+    assert wrap_probability(bits, dimension=dimension, variance=variance) == pytest.approx(probability, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,14 @@ def test_the_scale_is_that_of_the_published_formula(bits, clients, dimension, pr
 )
 def test_the_figures_for_a_hundred_clients(dimension, noise_multiplier, bits):
     # Noise set for half of the hundred, on the lattice on which rounding adds a half to the square of the sensitivity.
-    clip = scaled_clip_of(math.sqrt(1.5), dimension, LIKELY)
-    local_variance = noise_multiplier**2 * squared_norm_bound(clip, dimension, LIKELY) / 50
+    clip = scaled_clip_of(math.sqrt(1.5), dimension, beta=LIKELY)
+    local_variance = noise_multiplier**2 * squared_norm_bound(clip, dimension, beta=LIKELY) / 50
     assert (
         round(
             needed_bits(
-                dimension, 1e-6, sum_variance(clip, dimension=dimension, clients=100, local_variance=local_variance)
+                dimension,
+                probability=1e-6,
+                variance=sum_variance(clip, dimension=dimension, clients=100, local_variance=local_variance),
             ),
             1,
         )
@@ -67,7 +69,9 @@ def test_noisy_rotated_sums_wrap_no_more_often_than_estimated(worst, local_varia
     rng = np.random.default_rng(7)
     trials, dimension, clients, probability = 6000, 64, 20, 0.05
     bits = needed_bits(
-        dimension, probability, sum_variance(clip, dimension=dimension, clients=clients, local_variance=local_variance)
+        dimension,
+        probability=probability,
+        variance=sum_variance(clip, dimension=dimension, clients=clients, local_variance=local_variance),
     )
     # All clients have the same vector, or half of them its negative.
     vector = np.eye(dimension)[0] if worst == "single" else rng.standard_normal(dimension)
@@ -87,4 +91,4 @@ def test_noisy_rotated_sums_wrap_no_more_often_than_estimated(worst, local_varia
 
 
 def test_nothing_wraps_more_often_than_always():
-    assert wrap_probability(1, 2**20, 1e12) == 1
+    assert wrap_probability(1, dimension=2**20, variance=1e12) == 1

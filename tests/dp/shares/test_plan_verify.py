@@ -30,7 +30,7 @@ def planned(**changes: object) -> DistributedPlan:
 
 
 def bounded_by(found: DistributedPlan, squared: int) -> DistributedPlan:
-    return replace(found, squared_norm_bound=squared, l1_bound=largest_l1(squared, found.padded_dimension))
+    return replace(found, squared_norm_bound=squared, l1_bound=largest_l1(squared, dimension=found.padded_dimension))
 
 
 @pytest.mark.parametrize(

@@ -241,18 +241,18 @@ def test_the_formula_is_the_integral(levels: int, factor: float):
 def test_the_best_range_is_the_best():
     for levels in (1, 3, 7, 15, 255):
         for survivors in (1, 100, 10**6):
-            best = best_range_factor(levels, survivors)
+            best = best_range_factor(levels, survivors=survivors)
             least = expected_squared_error(best, levels, survivors)
             errors = [expected_squared_error(step / 16, levels, survivors) for step in range(1, 300)]
             assert min(errors) == least == errors[int(16 * best) - 1]
             finer = min(expected_squared_error(float(f), levels, survivors) for f in np.arange(0.02, 9, 0.02))
             assert finer > 0.98 * least
     # Where the search ends, at 12, is beyond the best of any parameters.
-    assert best_range_factor(511, 2**32) < 9
+    assert best_range_factor(511, survivors=2**32) < 9
 
 
 def test_more_clients_want_a_wider_range():
-    factors = [best_range_factor(15, clients) for clients in (1, 10, 100, 1000, 2**32)]
+    factors = [best_range_factor(15, survivors=clients) for clients in (1, 10, 100, 1000, 2**32)]
     assert factors == sorted(factors)
     assert len(set(factors)) == len(factors)
 
@@ -260,11 +260,11 @@ def test_more_clients_want_a_wider_range():
 def test_figures_that_the_literature_knows():
     """Deterministic rounding errs less and is biased; one unbiased bit costs the squared range, less 1."""
     # No one-bit code for a normal coordinate is below 1 - 2 / pi (Max 1960, table I); rounding at random costs more.
-    assert 1 - 2 / math.pi < expected_squared_error(best_range_factor(1, 1), 1, 1) < 0.46
+    assert 1 - 2 / math.pi < expected_squared_error(best_range_factor(1, survivors=1), 1, 1) < 0.46
     # Max 1960, table II: the best uniform deterministic quantisers of 4, 8 and 16 points.
     for bits, uniform in ((2, 0.1188), (3, 0.03744), (4, 0.01154)):
         levels = 2**bits - 1
-        assert uniform < expected_squared_error(best_range_factor(levels, 1), levels, 1) < 2 * uniform
+        assert uniform < expected_squared_error(best_range_factor(levels, survivors=1), levels, 1) < 2 * uniform
     assert expected_squared_error(5.0, 1, 1) == pytest.approx(24, rel=1e-4)
 
 

@@ -56,9 +56,9 @@ def test_for_every_outcome_of_the_keys_all_subsets_come_equally_often(kept: int,
 def test_after_a_tie_the_keys_are_drawn_anew_from_further_on(monkeypatch: pytest.MonkeyPatch):
     asked = []
 
-    def ties_twice(suite: object, key: bytes, size: int, start: int) -> bytes:
-        asked.append((size, start))
-        return bytes(size) if len(asked) < 3 else np.arange(size // 8, dtype="<u8").tobytes()
+    def ties_twice(suite: object, key: bytes, length: int, offset: int) -> bytes:
+        asked.append((length, offset))
+        return bytes(length) if len(asked) < 3 else np.arange(length // 8, dtype="<u8").tobytes()
 
     monkeypatch.setattr(sparsify, "keystream", ties_twice)
     assert RandomK(9, 2, SEED).indices.tolist() == [0, 1]

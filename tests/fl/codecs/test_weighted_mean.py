@@ -237,7 +237,7 @@ def test_a_sum_of_a_session_with_another_word_is_refused():
 
 def test_a_codec_makes_the_session_of_a_certificate():
     mean = mean_of(clients=100)
-    certificate = choose(100, 0.1, 0.1, AdversaryModel.HONEST_BUT_CURIOUS)
+    certificate = choose(100, corrupt=0.1, dropout=0.1, adversary=AdversaryModel.HONEST_BUT_CURIOUS)
     params = mean.session_params(certificate=certificate, round_number=3, user=b"plan")
     assert (params.neighbours, params.threshold) == (certificate.neighbours, certificate.threshold) == (22, 11)
     assert params.adversary is AdversaryModel.HONEST_BUT_CURIOUS
@@ -247,7 +247,7 @@ def test_a_codec_makes_the_session_of_a_certificate():
 
 
 def test_a_certificate_for_others_is_refused():
-    certificate = choose(100, 0.1, 0.1, AdversaryModel.HONEST_BUT_CURIOUS)
+    certificate = choose(100, corrupt=0.1, dropout=0.1, adversary=AdversaryModel.HONEST_BUT_CURIOUS)
     with pytest.raises(InvalidParameterError) as caught:
         mean_of(clients=99).session_params(certificate=certificate)
     assert caught.value.parameter == "certificate"

@@ -14,7 +14,7 @@ from tests.kit.private_round_scene import CURIOUS, chain, planned
 
 PLAN = planned(adversary=CURIOUS)
 SESSION, CONTEXT, ROSTER = bytes(16), bytes(32), b"r" * 32
-RESERVE = PLAN.reserve(1, SESSION, 1.0, CONTEXT, ROSTER)
+RESERVE = PLAN.reserve(1, SESSION, clip=1.0, context=CONTEXT, roster=ROSTER)
 
 
 def judged(reserve: Reserve) -> None:

@@ -173,7 +173,7 @@ def test_identities_that_do_not_fit_are_found_before_a_round_is_counted(
             VICTIM,
             RoundCounter(tmp_path / "counter", plan.scope, 3),
             identity,
-            public_keys(plan) if identities == "known" else identities,
+            identities=public_keys(plan) if identities == "known" else identities,
         )
     assert not (tmp_path / "counter").exists()
 

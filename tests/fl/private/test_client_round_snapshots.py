@@ -41,7 +41,13 @@ from tests.kit.private_round_scene import (
 def restored(scene: Scene, client: int, data: bytes, **options: Any) -> ClientRound:
     plan = scene.plan
     return ClientRound.from_bytes(
-        data, plan, client, scene.counter(client), scene.identities.get(client), public_keys(plan), **options
+        data,
+        plan,
+        client,
+        scene.counter(client),
+        identity=scene.identities.get(client),
+        identities=public_keys(plan),
+        **options,
     )
 
 
@@ -268,7 +274,12 @@ def test_a_snapshot_needs_its_identity(tmp_path: Path):
     for identity in (None, scene.identities[OTHER]):
         with pytest.raises(InvalidInputError):
             ClientRound.from_bytes(
-                snapshot, scene.plan, VICTIM, scene.counters[VICTIM], identity, public_keys(scene.plan)
+                snapshot,
+                scene.plan,
+                VICTIM,
+                scene.counters[VICTIM],
+                identity=identity,
+                identities=public_keys(scene.plan),
             )
     assert scene.identities[VICTIM].seed() not in snapshot
 

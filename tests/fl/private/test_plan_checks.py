@@ -205,7 +205,9 @@ def test_a_bound_below_what_rounding_needs_would_tell_norms_and_is_refused() -> 
     """Clients whose vectors round to more would have to stay away, and who stays away would be an answer."""
     plan = planned()
     bound = plan.noise.squared_norm_bound // 4
-    noise = replace(plan.noise, squared_norm_bound=bound, l1_bound=largest_l1(bound, plan.noise.padded_dimension))
+    noise = replace(
+        plan.noise, squared_norm_bound=bound, l1_bound=largest_l1(bound, dimension=plan.noise.padded_dimension)
+    )
     with pytest.raises(UnsafePlanError, match="tell its norm"):
         replace(plan, noise=noise)
 

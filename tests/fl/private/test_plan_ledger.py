@@ -56,7 +56,7 @@ def test_a_ledger_may_assume_more_colluders_and_have_another_budget():
 @every_plan
 def test_a_reserve_has_the_plans_figures(changes: dict[str, Any]):
     plan = planned(**changes)
-    reserve = plan.reserve(2, b"s" * 16, plan.clip, b"c" * 32, b"r" * 32)
+    reserve = plan.reserve(2, b"s" * 16, clip=plan.clip, context=b"c" * 32, roster=b"r" * 32)
     noise = plan.noise
     assert reserve == Reserve(
         round=2,
@@ -85,4 +85,4 @@ def test_a_reserve_has_the_plans_figures(changes: dict[str, Any]):
 def test_a_round_at_the_ends_of_the_clip_norms_has_a_record(clip: float):
     plan = planned(adaptive=AdaptiveClipping(1.0, 1.0))
     plan.check_round(3, clip)
-    encode(plan.reserve(3, b"s" * 16, clip, b"c" * 32, b"r" * 32), NO_HEAD)
+    encode(plan.reserve(3, b"s" * 16, clip=clip, context=b"c" * 32, roster=b"r" * 32), NO_HEAD)

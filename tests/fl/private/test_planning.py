@@ -86,7 +86,7 @@ def test_the_threshold_lets_as_many_vanish_as_were_asked_for():
 
 
 def test_a_certificate_decides_graph_and_threshold():
-    certificate = choose(64, 6 / 64, 0.2, CURIOUS)
+    certificate = choose(64, corrupt=6 / 64, dropout=0.2, adversary=CURIOUS)
     assert not certificate.complete
     plan = planned(clients=64, max_dropouts=13, colluders=6, adversary=CURIOUS, certificate=certificate)
     assert (plan.session.neighbours, plan.session.threshold) == (certificate.neighbours, certificate.threshold)
@@ -152,14 +152,14 @@ def test_more_dropouts_than_the_session_survives_are_refused(
 
 
 def test_more_dropouts_than_a_certificate_was_made_for_are_refused():
-    certificate = choose(64, 6 / 64, 0.2, CURIOUS)
+    certificate = choose(64, corrupt=6 / 64, dropout=0.2, adversary=CURIOUS)
     most = 64 - certificate.min_survivors
     terms = {"clients": 64, "colluders": 6, "adversary": CURIOUS, "certificate": certificate}
     unsafe("max_dropouts", f"at most {most} may vanish", max_dropouts=most + 1, **terms)
 
 
 def test_a_certificate_for_others_is_refused():
-    certificate = choose(64, 6 / 64, 0.2, CURIOUS)
+    certificate = choose(64, corrupt=6 / 64, dropout=0.2, adversary=CURIOUS)
     terms = {"certificate": certificate, "max_dropouts": 13, "colluders": 6}
     unsafe("certificate", "65 clients", clients=65, adversary=CURIOUS, **terms)
     unsafe("certificate", "64 clients, ACTIVE", clients=64, adversary=ACTIVE, **terms)
@@ -167,7 +167,7 @@ def test_a_certificate_for_others_is_refused():
 
 def test_more_colluders_than_a_certificate_was_made_for_are_refused():
     # Clients assume the plan's colluders, and work out what the graph leaks with so many.
-    certificate = choose(64, 3 / 64, 0.1, CURIOUS)
+    certificate = choose(64, corrupt=3 / 64, dropout=0.1, adversary=CURIOUS)
     terms = {"clients": 64, "max_dropouts": 5, "adversary": CURIOUS, "certificate": certificate}
     make_plan(**(USUAL | terms | {"colluders": 3}))
     with pytest.raises(UnsafePlanError, match="no client would take part"):

@@ -246,8 +246,8 @@ class Training(RuleBasedStateMachine):
             scene.plan,
             client,
             scene.counter(client),
-            scene.identities.get(client),
-            {one: identity.public_key for one, identity in scene.identities.items()} or None,
+            identity=scene.identities.get(client),
+            identities={one: identity.public_key for one, identity in scene.identities.items()} or None,
         )
 
     @precondition(lambda self: self.running)

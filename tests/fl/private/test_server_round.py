@@ -53,7 +53,9 @@ from tests.kit.private_round_scene import (
 def refused_to_begin(scene: Scene, failure: type[Exception], *arguments: Any, **options: Any) -> Any:
     """The server refuses before anybody is invited; nothing is written."""
     before = scene.files()
-    given = arguments or (1, scene.ids, public_keys(scene.plan))
+    given = arguments or (1, scene.ids)
+    if not arguments:
+        options = {"identities": public_keys(scene.plan), **options}
     with pytest.raises(failure) as refused:
         ServerRound(scene.plan, scene.ledger, *given, **options)
     assert type(refused.value) is failure
@@ -65,7 +67,7 @@ def refused_to_begin(scene: Scene, failure: type[Exception], *arguments: Any, **
 @both_models
 def test_a_round_that_would_exceed_the_budget_ends_before_anybody_is_invited(tmp_path: Path, adversary: AdversaryModel):
     scene = Scene(tmp_path, planned(adversary=adversary))
-    one = scene.ledger.epsilon_with(scene.plan.reserve(1, bytes(16), 1.0, bytes(32), bytes(32)))
+    one = scene.ledger.epsilon_with(scene.plan.reserve(1, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32)))
     poor = Ledger.create(tmp_path / "poor", replace(scene.plan.header(), budget=Fraction(one) - Fraction(1, 1000)))
     scene.ledger.close()
     scene.ledger = poor
@@ -93,7 +95,7 @@ def test_a_budget_spent_in_between_ends_the_round_before_anybody_unmasks(tmp_pat
     scene = at(tmp_path, "masked_input")
     # Another round of the same budget was faster.
     for number in (2, 3, 4):
-        scene.ledger.reserve(scene.plan.reserve(number, bytes(16), 1.0, bytes(32), bytes(32)))
+        scene.ledger.reserve(scene.plan.reserve(number, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32)))
     scene.ledger.close()
     lines = len(Path(tmp_path / "ledger").read_bytes().splitlines())
     scene.ledger = Ledger.open(tmp_path / "ledger")
@@ -178,9 +180,9 @@ def test_identities_are_needed_where_the_plan_says_so_and_refused_elsewhere(tmp_
     keys = public_keys(scene.plan)
     assert keys is not None
     for some in (None, {}, {client: keys[client] for client in scene.ids[1:]}):
-        refused_to_begin(scene, InvalidInputError, 1, scene.ids, some)
+        refused_to_begin(scene, InvalidInputError, 1, scene.ids, identities=some)
     curious = Scene(tmp_path / "curious", planned(adversary=CURIOUS))
-    refused_to_begin(curious, InvalidParameterError, 1, curious.ids, keys)
+    refused_to_begin(curious, InvalidParameterError, 1, curious.ids, identities=keys)
 
 
 def test_a_closed_ledger_is_refused_at_the_reserve(tmp_path: Path):
@@ -206,7 +208,7 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     assert isinstance(reserve, Reserve)
     session = scene.server._session
     assert reserve == replace(
-        scene.plan.reserve(1, session.session_id, 1.0, session.context, session.roster_hash or b""),
+        scene.plan.reserve(1, session.session_id, clip=1.0, context=session.context, roster=session.roster_hash or b""),
         epsilon=reserve.epsilon,
     )
     assert scene.ledger.unsettled == (1,)

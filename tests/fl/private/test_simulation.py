@@ -52,7 +52,7 @@ def simulated(scene: Scene, number: int = 1, **options: Any) -> SimulatedRound:
     plan = scene.plan
     given = {"identities": identities(plan) or None} | options
     contribute = given.pop("contribute", lambda client: contribution_of(plan, client))
-    return simulate_round(plan, scene.ledger, number, scene.counters, contribute, **given)
+    return simulate_round(plan, scene.ledger, number, scene.counters, contribute=contribute, **given)
 
 
 # ------------------------------------------------------------------------------------------------- What is released
@@ -135,7 +135,7 @@ def test_examples_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.slow
 def test_a_sparse_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     without_noise(monkeypatch)
-    certificate = choose(64, 6 / 64, 0.2, CURIOUS)
+    certificate = choose(64, corrupt=6 / 64, dropout=0.2, adversary=CURIOUS)
     plan = planned(clients=64, max_dropouts=13, colluders=6, adversary=CURIOUS, certificate=certificate)
     assert plan.session.sparse
     monkeypatch.setattr("tests.kit.private_round_scene.IDS", tuple(range(64)))

@@ -35,7 +35,7 @@ def test_two_fresh_keys_are_advertised_and_signed_against_a_lying_server(adversa
         digest = advertisement_digest(
             live.params.suite, context, client=A, seal_key=message.seal_key, mask_key=message.mask_key
         )
-        verify(live.public_keys[A], digest, message.signature, A, "the keys")
+        verify(live.public_keys[A], digest=digest, signature=message.signature, signer=A, what="the keys")
     else:
         assert message.signature == b""
 

@@ -20,7 +20,7 @@ def test_the_survivor_set_is_fixed_and_signed_once():
     fixed = following._peek()
     assert type(fixed) is Fixed
     digest = consistency_digest_of(fixed, membership.place().cohort)
-    verify(live.public_keys[A], digest, message.signature, A, "the survivor set")
+    verify(live.public_keys[A], digest=digest, signature=message.signature, signer=A, what="the survivor set")
     with pytest.raises(StateSpentError):
         state.check_consistency(given(live))
 

@@ -34,10 +34,10 @@ def survivors(survivors: np.ndarray = EVERYONE, **changes: object) -> None:
 
 
 def test_dealers_are_this_client_and_a_threshold_of_peers():
-    check_dealers(some(OWN, 0, 1, 3), OWN, PEERS, 3)
+    check_dealers(some(OWN, 0, 1, 3), index=OWN, neighbours=PEERS, threshold=3)
     for dealers in (some(0, 1, 3), some(OWN, 0, 1)):
         with pytest.raises(InconsistentServerError) as caught:
-            check_dealers(dealers, OWN, PEERS, 3)
+            check_dealers(dealers, index=OWN, neighbours=PEERS, threshold=3)
         assert caught.value.rule == "dealers"
 
 
@@ -73,7 +73,7 @@ def test_only_peers_whose_seal_opened_count_as_required_survivors():
 
 
 def test_a_quorum_is_a_threshold_of_signers_around_everyone_involved():
-    graph = Graph(SIZE, SIZE - 1, bytes(32), Suite.CHACHA20)
+    graph = Graph(SIZE, neighbours=SIZE - 1, seed=bytes(32), suite=Suite.CHACHA20)
 
     def quorum(signers: np.ndarray, among: np.ndarray = EVERYONE) -> None:
         check_quorum(signers, survivors=among, involved=np.arange(SIZE), graph=graph, threshold=3)

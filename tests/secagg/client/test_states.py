@@ -101,13 +101,13 @@ def test_a_session_walks_the_table(adversary: AdversaryModel):
             assert type(session._state._peek()) is row.holds
             assert row.stage is live.server.stage
             assert session.wants_input is row.takes_input
-            assert type(decode(live.outbound[A], SERVER, live.params, live.server.session_id)) is row.expects
+            assert type(decode(live.outbound[A], SERVER, live.params, session_id=live.server.session_id)) is row.expects
             reply = []
             take = live.server.receive
 
             def heard(sender: int, data: bytes) -> None:
                 if sender == A:
-                    reply.append(type(decode(data, A, live.params, live.server.session_id)))
+                    reply.append(type(decode(data, A, live.params, session_id=live.server.session_id)))
                 take(sender, data)
 
             live.server.receive = heard  # type: ignore[method-assign]

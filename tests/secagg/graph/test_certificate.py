@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -99,9 +100,30 @@ def test_the_bounds_cover_what_random_rings_show(offer: tuple[Any, ...]) -> None
 @each_model
 @pytest.mark.parametrize("clients", [100, 1000])
 def test_for_all_clients_on_the_ring_certifying_a_choice_gives_it_back(adversary: AdversaryModel, clients: int) -> None:
-    chosen = choose(clients, 0.1, 0.1, adversary)
-    assert certify(clients, chosen.neighbours, chosen.threshold, 0.1, 0.1, adversary) == chosen
-    assert certify(clients, chosen.neighbours, chosen.threshold, 0.1, 0.1, adversary, roster=clients) == chosen
+    chosen = choose(clients, corrupt=0.1, dropout=0.1, adversary=adversary)
+    assert (
+        certify(
+            clients,
+            neighbours=chosen.neighbours,
+            threshold=chosen.threshold,
+            corrupt=0.1,
+            dropout=0.1,
+            adversary=adversary,
+        )
+        == chosen
+    )
+    assert (
+        certify(
+            clients,
+            neighbours=chosen.neighbours,
+            threshold=chosen.threshold,
+            corrupt=0.1,
+            dropout=0.1,
+            adversary=adversary,
+            roster=clients,
+        )
+        == chosen
+    )
     assert (chosen.clients, chosen.roster, chosen.dropped_clients) == (clients, clients, clients // 10)
 
 
@@ -119,15 +141,37 @@ def test_a_choice_for_absent_clients_holds_in_every_roster_that_may_come(
 ) -> None:
     absent = round(early * dropout, 3)
     try:
-        chosen = choose(clients, corrupt, dropout, adversary, bits, bits, 1, 10, absent=absent)
+        chosen = choose(
+            clients,
+            corrupt=corrupt,
+            dropout=dropout,
+            adversary=adversary,
+            security_bits=bits,
+            correctness_bits=bits,
+            rounds=1,
+            grinding_bits=10,
+            absent=absent,
+        )
     except InvalidParameterError:
         return
     assert chosen.roster == clients - math.ceil(Fraction(str(absent)) * clients)
     assert chosen.holds
-    offer = (clients, chosen.neighbours, chosen.threshold, corrupt, dropout, adversary, bits, bits, 1, 10)
-    assert certify(*offer, absent=absent) == chosen
+    certified = partial(
+        certify,
+        clients,
+        neighbours=chosen.neighbours,
+        threshold=chosen.threshold,
+        corrupt=corrupt,
+        dropout=dropout,
+        adversary=adversary,
+        security_bits=bits,
+        correctness_bits=bits,
+        rounds=1,
+        grinding_bits=10,
+    )
+    assert certified(absent=absent) == chosen
     for roster in range(chosen.roster, clients + 1):
-        certificate = certify(*offer, roster=roster)
+        certificate = certified(roster=roster)
         assert certificate.holds, certificate
         assert certificate.roster == roster
         # What the session promises covers what each roster needs, and can be kept with all that may vanish gone.
@@ -136,45 +180,69 @@ def test_a_choice_for_absent_clients_holds_in_every_roster_that_may_come(
 
 
 def test_absent_clients_cost_neighbours() -> None:
-    degrees = [choose(10**4, 0.2, 0.2, ACTIVE, absent=absent).neighbours for absent in (0, 0.07, 0.14, 0.2)]
+    degrees = [
+        choose(10**4, corrupt=0.2, dropout=0.2, adversary=ACTIVE, absent=absent).neighbours
+        for absent in (0, 0.07, 0.14, 0.2)
+    ]
     assert degrees == sorted(set(degrees))
 
 
 @each_model
 def test_a_roster_smaller_than_assumed_is_refused_sooner_or_later(adversary: AdversaryModel) -> None:
-    chosen = choose(1000, 0.1, 0.1, adversary, absent=0.05)
+    chosen = choose(1000, corrupt=0.1, dropout=0.1, adversary=adversary, absent=0.05)
 
     def holds(roster: int) -> bool:
-        offer = (1000, chosen.neighbours, chosen.threshold, 0.1, 0.1, adversary)
-        return certify(*offer, roster=roster).holds
+        return certify(
+            1000,
+            neighbours=chosen.neighbours,
+            threshold=chosen.threshold,
+            corrupt=0.1,
+            dropout=0.1,
+            adversary=adversary,
+            roster=roster,
+        ).holds
 
     assert holds(950)
     assert not any(holds(roster) for roster in (*range(1, 20), 100, 200, 600))
 
 
 def test_a_roster_has_all_corrupt_clients_and_fewer_that_may_still_vanish() -> None:
-    certificate = certify(100, 40, 20, 0.1, 0.2, CURIOUS, roster=85)
+    certificate = certify(100, neighbours=40, threshold=20, corrupt=0.1, dropout=0.2, adversary=CURIOUS, roster=85)
     assert (certificate.corrupt_clients, certificate.dropped_clients) == (10, 5)
-    assert certify(100, 40, 20, 0.1, 0.2, CURIOUS, roster=70).dropped_clients == 0
-    assert certify(100, 40, 20, 0.5, 0.2, CURIOUS, roster=30).corrupt_clients == 30
+    assert (
+        certify(
+            100, neighbours=40, threshold=20, corrupt=0.1, dropout=0.2, adversary=CURIOUS, roster=70
+        ).dropped_clients
+        == 0
+    )
+    assert (
+        certify(
+            100, neighbours=40, threshold=20, corrupt=0.5, dropout=0.2, adversary=CURIOUS, roster=30
+        ).corrupt_clients
+        == 30
+    )
 
 
 @each_model
 def test_in_a_roster_of_k_or_fewer_everyone_is_a_neighbour(adversary: AdversaryModel) -> None:
     """As certain as in the complete graph: 2t > m + A or t > A, and t peers left."""
     for roster in range(15, 42):
-        certificate = certify(100, 40, 25, 0.1, 0.7, adversary, roster=roster)
+        certificate = certify(
+            100, neighbours=40, threshold=25, corrupt=0.1, dropout=0.7, adversary=adversary, roster=roster
+        )
         left = roster - 1 - max(0, 70 - (100 - roster))
         private = adversary is CURIOUS or roster - 1 + 10 < 2 * 25
         alive = left >= 25 and roster - max(0, roster - 30) >= certificate.min_survivors
         assert certificate.complete
         assert certificate.grinding_bits == 0
         assert [bound.holds for bound in certificate.bounds] == [True, private, alive], roster
-    assert not certify(100, 40, 25, 0.1, 0.7, adversary, roster=42).complete
+    assert not certify(
+        100, neighbours=40, threshold=25, corrupt=0.1, dropout=0.7, adversary=adversary, roster=42
+    ).complete
 
 
 def test_a_threshold_above_the_peers_there_are_does_not_hold() -> None:
-    certificate = certify(100, 40, 25, 0.0, 0.9, CURIOUS, roster=25)
+    certificate = certify(100, neighbours=40, threshold=25, corrupt=0.0, dropout=0.9, adversary=CURIOUS, roster=25)
     assert [bound.name for bound in certificate.bounds if not bound.holds] == ["alive"]
 
 
@@ -188,9 +256,17 @@ def test_a_threshold_above_the_peers_there_are_does_not_hold() -> None:
 def test_no_two_survivor_sets_reach_the_minimum_of_an_active_certificate(
     clients: int, corrupt: float, dropout: float, share: float
 ) -> None:
-    chosen = choose(clients, corrupt, dropout, ACTIVE)
+    chosen = choose(clients, corrupt=corrupt, dropout=dropout, adversary=ACTIVE)
     roster = math.ceil(share * clients)
-    certificate = certify(clients, chosen.neighbours, chosen.threshold, corrupt, dropout, ACTIVE, roster=roster)
+    certificate = certify(
+        clients,
+        neighbours=chosen.neighbours,
+        threshold=chosen.threshold,
+        corrupt=corrupt,
+        dropout=dropout,
+        adversary=ACTIVE,
+        roster=roster,
+    )
     for one in (chosen, certificate):
         signers = one.roster + one.corrupt_clients  # corrupt ones sign twice
         assert 2 * one.min_survivors > signers
@@ -210,7 +286,15 @@ def test_the_minimum_of_a_curious_certificate_is_the_last_that_is_connected(
 ) -> None:
     neighbours = min(neighbours, (clients - 3) // 2 * 2)
     threshold = neighbours // 4 + 1
-    certificate = certify(clients, neighbours, threshold, corrupt, 0.0, CURIOUS, bits)
+    certificate = certify(
+        clients,
+        neighbours=neighbours,
+        threshold=threshold,
+        corrupt=corrupt,
+        dropout=0.0,
+        adversary=CURIOUS,
+        security_bits=bits,
+    )
 
     def connected(survivors: int) -> bool:
         gone = certificate.corrupt_clients + clients - survivors
@@ -228,14 +312,27 @@ def test_the_minimum_of_a_curious_certificate_is_the_last_that_is_connected(
 
 
 def test_a_complete_graph_needs_its_threshold_of_peers_and_a_majority_against_a_lying_server() -> None:
-    curious, active = choose(30, 0.1, 0.1, CURIOUS), choose(30, 0.1, 0.1, ACTIVE)
+    curious, active = (
+        choose(30, corrupt=0.1, dropout=0.1, adversary=CURIOUS),
+        choose(30, corrupt=0.1, dropout=0.1, adversary=ACTIVE),
+    )
     assert curious.min_survivors == curious.threshold + 1 == 21
     assert active.min_survivors == max(active.threshold + 1, (30 + 3) // 2 + 1) == 21
 
 
 def test_a_quorum_that_cannot_stay_is_not_alive() -> None:
     # Each neighbourhood is large enough with all that vanish, but 34 stay of the 35 whose signatures are demanded.
-    certificate = certify(60, 58, 30, 0.14, 0.43, ACTIVE, security_bits=1, correctness_bits=1, grinding_bits=0)
+    certificate = certify(
+        60,
+        neighbours=58,
+        threshold=30,
+        corrupt=0.14,
+        dropout=0.43,
+        adversary=ACTIVE,
+        security_bits=1,
+        correctness_bits=1,
+        grinding_bits=0,
+    )
     assert certificate.min_survivors == (60 + 9) // 2 + 1 == 35
     assert certificate.bounds[2].name == "alive"
     assert certificate.bounds[2].log2_probability == 0.0
@@ -244,7 +341,7 @@ def test_a_quorum_that_cannot_stay_is_not_alive() -> None:
 @each_model
 @pytest.mark.parametrize(("clients", "absent"), [(20, 0.0), (1000, 0.0), (1000, 0.1)])
 def test_a_session_has_the_graph_of_its_certificate(adversary: AdversaryModel, clients: int, absent: float) -> None:
-    chosen = choose(clients, 0.1, 0.1, adversary, absent=absent)
+    chosen = choose(clients, corrupt=0.1, dropout=0.1, adversary=adversary, absent=absent)
     params = chosen.session_params(
         vector_length=7, modulus_bits=24, suite=Suite.CHACHA20, round_number=3, application=b"plan"
     )
@@ -268,16 +365,16 @@ def test_a_session_has_the_graph_of_its_certificate(adversary: AdversaryModel, c
 
 
 def test_no_session_is_made_of_a_certificate_that_does_not_hold() -> None:
-    weak = certify(1000, 52, 27, 0.1, 0.1, CURIOUS)
+    weak = certify(1000, neighbours=52, threshold=27, corrupt=0.1, dropout=0.1, adversary=CURIOUS)
     with pytest.raises(InvalidParameterError) as raised:
         weak.session_params(vector_length=7, modulus_bits=24)
     assert raised.value.parameter == "private"
 
 
 def test_equal_questions_are_answered_once() -> None:
-    first = certify(1000, 52, 28, 0.1, 0.1, CURIOUS, roster=990)
-    assert certify(1000, 52, 28, 0.1, 0.1, CURIOUS, roster=990) is first
+    first = certify(1000, neighbours=52, threshold=28, corrupt=0.1, dropout=0.1, adversary=CURIOUS, roster=990)
+    assert certify(1000, neighbours=52, threshold=28, corrupt=0.1, dropout=0.1, adversary=CURIOUS, roster=990) is first
     # What is no number is refused, however equal it is to one that was asked about.
-    assert certify(1000, 52, 28, 0.1, 0, CURIOUS).holds
+    assert certify(1000, neighbours=52, threshold=28, corrupt=0.1, dropout=0, adversary=CURIOUS).holds
     with pytest.raises(InvalidParameterError):
-        certify(1000, 52, 28, 0.1, False, CURIOUS)
+        certify(1000, neighbours=52, threshold=28, corrupt=0.1, dropout=False, adversary=CURIOUS)

@@ -34,7 +34,7 @@ OURS = [
 @pytest.mark.parametrize(("setting", "expected"), OURS)
 def test_known_choices_against_a_curious_server(setting: tuple[int, float, float], expected: tuple[int, int]) -> None:
     """Our convention: A and D rounded up, 40 bits of security, 30 of correctness."""
-    chosen = choose(*setting, CURIOUS)
+    chosen = choose(setting[0], corrupt=setting[1], dropout=setting[2], adversary=CURIOUS)
     assert (chosen.neighbours, chosen.threshold) == expected
     assert chosen.holds
 
@@ -55,7 +55,8 @@ def test_known_choices_against_a_lying_server(
     setting: tuple[int, float, float], grinding_bits: int | None, expected: tuple[int, int]
 ) -> None:
     """Our convention with *uncuttable*, n**2 / 2 pairs of runs, jointly hypergeometric; by default 64 bits to grind."""
-    chosen = choose(*setting, ACTIVE, grinding_bits=grinding_bits)
+    clients, corrupt, dropout = setting
+    chosen = choose(clients, corrupt=corrupt, dropout=dropout, adversary=ACTIVE, grinding_bits=grinding_bits)
     assert (chosen.neighbours, chosen.threshold) == expected
     assert chosen.holds
 
@@ -147,24 +148,33 @@ def test_a_stronger_demand_never_needs_fewer_neighbours(
 
 
 def test_small_cohorts_get_the_complete_graph_where_all_is_certain() -> None:
-    small = choose(20, 0.1, 0.1, ACTIVE)
+    small = choose(20, corrupt=0.1, dropout=0.1, adversary=ACTIVE)
     assert small.complete
     assert small.holds
     assert small.grinding_bits == 0
     assert all(bound.log2_probability == -math.inf for bound in small.bounds)
-    assert choose(32, 0, 0, CURIOUS).complete
-    assert not choose(33, 0, 0, CURIOUS, security_bits=1).complete
+    assert choose(32, corrupt=0, dropout=0, adversary=CURIOUS).complete
+    assert not choose(33, corrupt=0, dropout=0, adversary=CURIOUS, security_bits=1).complete
 
 
 def test_hard_settings_are_nearly_complete() -> None:
-    hard = choose(200, 0.2, 0.3, ACTIVE)
+    hard = choose(200, corrupt=0.2, dropout=0.3, adversary=ACTIVE)
     # 2t - k = 42 of 40 corrupt, and 162 - 60 = 102 left: nothing can fail any more.
     assert (hard.neighbours, hard.threshold) == (162, 102)
     assert all(bound.log2_probability == -math.inf for bound in hard.bounds)
 
 
 def test_all_arguments_up_to_the_bits_go_by_position_or_by_name() -> None:
-    by_position = choose(1000, 0.1, 0.1, ACTIVE, 50, 20, 3, 10)
+    by_position = choose(
+        1000,
+        corrupt=0.1,
+        dropout=0.1,
+        adversary=ACTIVE,
+        security_bits=50,
+        correctness_bits=20,
+        rounds=3,
+        grinding_bits=10,
+    )
     by_name = choose(
         clients=1000,
         corrupt=0.1,
@@ -177,14 +187,37 @@ def test_all_arguments_up_to_the_bits_go_by_position_or_by_name() -> None:
     )
     assert by_position == by_name
     assert (by_name.security_bits, by_name.correctness_bits, by_name.rounds, by_name.grinding_bits) == (50, 20, 3, 10)
-    assert certify(1000, by_name.neighbours, by_name.threshold, 0.1, 0.1, ACTIVE, 50, 20, 3, 10) == by_name
+    assert (
+        certify(
+            1000,
+            neighbours=by_name.neighbours,
+            threshold=by_name.threshold,
+            corrupt=0.1,
+            dropout=0.1,
+            adversary=ACTIVE,
+            security_bits=50,
+            correctness_bits=20,
+            rounds=3,
+            grinding_bits=10,
+        )
+        == by_name
+    )
 
 
 def test_numbers_of_numpy_mean_what_they_say() -> None:
-    plain = choose(1000, 0.1, 0.1, CURIOUS)
-    assert choose(np.int64(1000), np.float64(0.1), np.float32(0.1), CURIOUS, np.uint8(40)) == plain
+    plain = choose(1000, corrupt=0.1, dropout=0.1, adversary=CURIOUS)
+    assert (
+        choose(
+            np.int64(1000),
+            corrupt=np.float64(0.1),
+            dropout=np.float32(0.1),
+            adversary=CURIOUS,
+            security_bits=np.uint8(40),
+        )
+        == plain
+    )
     # 0.07 of 100 is 7, though 0.07 * 100 is a little more than that in floats; 0.07 of 101 is 8, rounded up.
-    assert [choose(n, 0.07, 0, CURIOUS).corrupt_clients for n in (100, 101)] == [7, 8]
+    assert [choose(n, corrupt=0.07, dropout=0, adversary=CURIOUS).corrupt_clients for n in (100, 101)] == [7, 8]
     assert type(Assumptions(corrupt=np.float64(0.1), dropout=np.int8(0)).dropout) is float
 
 
@@ -284,13 +317,13 @@ def test_what_an_infeasible_setting_is_told_is_feasible_is_and_no_more(
 
 def test_an_infeasible_setting_says_what_would_be_feasible() -> None:
     with pytest.raises(InvalidParameterError, match=r"dropout at most 0\.29 .*corrupt at most 0\.18 "):
-        choose(100, 0.4, 0.4, ACTIVE)
-    assert choose(100, 0.4, 0.29, ACTIVE).holds
-    assert choose(100, 0.18, 0.4, ACTIVE).holds
+        choose(100, corrupt=0.4, dropout=0.4, adversary=ACTIVE)
+    assert choose(100, corrupt=0.4, dropout=0.29, adversary=ACTIVE).holds
+    assert choose(100, corrupt=0.18, dropout=0.4, adversary=ACTIVE).holds
     with pytest.raises(
         InvalidParameterError, match=r"it must be corrupt at most 0\.4 and dropout and absent at most 0\.2$"
     ):
-        choose(10, 0.99, 0.99, ACTIVE, absent=0.99)
+        choose(10, corrupt=0.99, dropout=0.99, adversary=ACTIVE, absent=0.99)
 
 
 @pytest.mark.slow
@@ -302,10 +335,18 @@ def test_nothing_sparse_holds_where_the_complete_graph_does_not(adversary: Adver
         for dropout in (0.2, 0.4, 0.5, 0.8, 0.95):
             asked: dict[str, Any] = {"security_bits": 1, "correctness_bits": 1, "grinding_bits": 0}
             try:
-                choose(clients, corrupt, dropout, adversary, **asked)
+                choose(clients, corrupt=corrupt, dropout=dropout, adversary=adversary, **asked)
             except InvalidParameterError:
                 assert not any(
-                    certify(clients, k, t, corrupt, dropout, adversary, **asked).holds
+                    certify(
+                        clients,
+                        neighbours=k,
+                        threshold=t,
+                        corrupt=corrupt,
+                        dropout=dropout,
+                        adversary=adversary,
+                        **asked,
+                    ).holds
                     for k in (*range(2, clients - 1, 2), clients - 1)
                     for t in range(1, k + 1)
                 )
@@ -315,20 +356,34 @@ def test_a_certificate_says_which_condition_fails() -> None:
     def failing(certificate: Certificate) -> list[str]:
         return [bound.name for bound in certificate.bounds if not bound.holds]
 
-    assert failing(certify(1000, 52, 28, 0.1, 0.1, CURIOUS)) == []
-    assert failing(certify(1000, 52, 27, 0.1, 0.1, CURIOUS)) == ["private"]
-    assert failing(certify(1000, 52, 29, 0.1, 0.1, CURIOUS)) == ["alive"]
-    assert failing(certify(1000, 20, 20, 0.3, 0.3, CURIOUS)) == ["connected", "private", "alive"]
+    assert failing(certify(1000, neighbours=52, threshold=28, corrupt=0.1, dropout=0.1, adversary=CURIOUS)) == []
+    assert failing(certify(1000, neighbours=52, threshold=27, corrupt=0.1, dropout=0.1, adversary=CURIOUS)) == [
+        "private"
+    ]
+    assert failing(certify(1000, neighbours=52, threshold=29, corrupt=0.1, dropout=0.1, adversary=CURIOUS)) == ["alive"]
+    assert failing(certify(1000, neighbours=20, threshold=20, corrupt=0.3, dropout=0.3, adversary=CURIOUS)) == [
+        "connected",
+        "private",
+        "alive",
+    ]
     # The graph that only asks for *connected*: a lying server cuts an arc off.
-    assert failing(certify(1000, 114, 78, 0.1, 0.1, ACTIVE, grinding_bits=0)) == ["uncuttable"]
-    sentences = " ".join(bound.sentence for bound in certify(1000, 114, 78, 0.1, 0.1, ACTIVE).bounds)
+    assert failing(
+        certify(1000, neighbours=114, threshold=78, corrupt=0.1, dropout=0.1, adversary=ACTIVE, grinding_bits=0)
+    ) == ["uncuttable"]
+    sentences = " ".join(
+        bound.sentence
+        for bound in certify(1000, neighbours=114, threshold=78, corrupt=0.1, dropout=0.1, adversary=ACTIVE).bounds
+    )
     assert "runs of 57 clients hold 21 of them each" in sentences
     assert "2t - k = 42" in sentences
 
 
 @each_model
 def test_each_bound_has_one_plain_sentence_with_numbers(adversary: AdversaryModel) -> None:
-    for certificate in (choose(1000, 0.1, 0.1, adversary, absent=0.05), choose(20, 0.1, 0.1, adversary)):
+    for certificate in (
+        choose(1000, corrupt=0.1, dropout=0.1, adversary=adversary, absent=0.05),
+        choose(20, corrupt=0.1, dropout=0.1, adversary=adversary),
+    ):
         for bound in certificate.bounds:
             assert re.fullmatch(r"[A-Z][^.]*\d[^.]*\.", bound.sentence), bound.sentence
 
@@ -339,13 +394,13 @@ def test_a_small_curious_cohort_of_which_half_may_vanish_is_refused(
 ) -> None:
     """In the complete graph a threshold is more than half of the peers, whatever a certificate would allow."""
     with pytest.raises(InvalidParameterError, match="dropout at most") as caught:
-        choose(clients, corrupt, dropout, CURIOUS)
+        choose(clients, corrupt=corrupt, dropout=dropout, adversary=CURIOUS)
     assert caught.value.parameter == "corrupt, dropout"
 
 
 @pytest.mark.parametrize(("clients", "corrupt", "dropout"), [(32, 0.05, 0.45), (20, 0.0, 0.45), (10, 0.45, 0.3)])
 def test_what_is_chosen_for_a_curious_server_makes_a_session(clients: int, corrupt: float, dropout: float) -> None:
-    certificate = choose(clients, corrupt, dropout, CURIOUS)
+    certificate = choose(clients, corrupt=corrupt, dropout=dropout, adversary=CURIOUS)
     params = certificate.session_params(vector_length=1, modulus_bits=8)
     assert params.min_survivors >= min(certificate.corrupt_clients + 3, clients)
     policy = ClientPolicy(adversary=CURIOUS, corrupt_fraction=corrupt)

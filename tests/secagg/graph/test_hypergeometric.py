@@ -116,14 +116,14 @@ def test_a_walk_has_the_quantile_of_every_number_of_draws(
 ) -> None:
     assume(spread.marked < spread.population)
     allowed = -bits * math.log(2) - math.log(spread.population)
-    walk = QuantileWalk(spread.population, spread.marked, spread.draws, allowed)
+    walk = QuantileWalk(spread.population, marked=spread.marked, draws=spread.draws, log_probability=allowed)
     for draws in range(spread.draws, spread.population, data.draw(st.integers(1, 9))):
         assert walk.advance(draws) == Hypergeometric(spread.population, spread.marked, draws).quantile(allowed)
 
 
 def test_a_long_walk_does_not_drift() -> None:
     allowed = -60 * math.log(2)
-    walk = QuantileWalk(10**6, 3 * 10**5, 10**4, allowed)
+    walk = QuantileWalk(10**6, marked=3 * 10**5, draws=10**4, log_probability=allowed)
     for draws in (10**4 + 1, 2 * 10**4, 10**5):
         assert walk.advance(draws) == Hypergeometric(10**6, 3 * 10**5, draws).quantile(allowed)
 
@@ -134,7 +134,7 @@ def test_the_last_positive_place_of_a_concave_function(root: float, curve: float
         return (root - place) - curve * max(0, place - root) ** 2, 1 + 2 * curve * max(0, place - root)
 
     best = max((place for place in range(1, high + 1) if place < root), default=0)
-    found = last_positive(surplus_and_slope, guess, 0, high)
+    found = last_positive(surplus_and_slope, guess=guess, low=0, high=high)
     assert found <= best
     # With steps of Newton's method from either side it is missed by the rounding only.
     assert found >= best - 1

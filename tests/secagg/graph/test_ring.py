@@ -19,12 +19,12 @@ sizes_and_degrees = st.integers(2, 40).flatmap(
 
 
 def graph(size: int, neighbours: int, seed: bytes = SEED) -> Graph:
-    return Graph(size, neighbours, seed, Suite.AES_128_CTR)
+    return Graph(size, neighbours=neighbours, seed=seed, suite=Suite.AES_128_CTR)
 
 
 def by_hand(size: int, neighbours: int, seed: bytes) -> list[list[int]]:
     """The neighbourhoods as the page describes them, one client at a time."""
-    stream = keystream(Suite.AES_128_CTR, seed, 16 * size)
+    stream = keystream(Suite.AES_128_CTR, seed, length=16 * size)
     ring = sorted(range(size), key=lambda index: int.from_bytes(stream[16 * index : 16 * index + 16], "little"))
     found = []
     for index in range(size):
@@ -83,7 +83,11 @@ def test_a_sparse_graph_is_not_complete():
 
 
 def test_another_seed_or_suite_gives_another_graph():
-    tables = [graph(30, 6).table, graph(30, 6, bytes(32)).table, Graph(30, 6, SEED, Suite.CHACHA20).table]
+    tables = [
+        graph(30, 6).table,
+        graph(30, 6, bytes(32)).table,
+        Graph(30, neighbours=6, seed=SEED, suite=Suite.CHACHA20).table,
+    ]
     for one, other in itertools.combinations(tables, 2):
         assert not np.array_equal(one, other)
 

@@ -106,8 +106,9 @@ def scan(
 
 
 def found(clients: int, *assumptions: Any, **bits: Any) -> tuple[int, int] | None:
+    named = dict(zip(("corrupt", "dropout", "adversary"), assumptions, strict=True))
     try:
-        chosen = choose(clients, *assumptions, **bits)
+        chosen = choose(clients, **named, **bits)
     except InvalidParameterError:
         return None
     return None if chosen.neighbours == clients - 1 else (chosen.neighbours, chosen.threshold)

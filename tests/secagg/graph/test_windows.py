@@ -36,7 +36,7 @@ def windows(draw: st.DrawFn) -> tuple[int, int, int]:
 def test_two_windows_agree_with_exact_fractions(ring: tuple[int, int, int], data: st.DataObject) -> None:
     needed = data.draw(st.integers(0, ring[2] + 1))
     exact = log(exact_two_windows(*ring, needed))
-    found = log_two_windows(*ring, needed)
+    found = log_two_windows(ring[0], marked=ring[1], window=ring[2], needed=needed)
     assert exact <= found
     if found < 0:
         assert found <= exact + 6 * ROUNDING or found == exact
@@ -51,9 +51,11 @@ def test_a_floor_of_what_two_windows_need_is_never_too_large(
     ring: tuple[int, int, int], bits: float, guess: int
 ) -> None:
     allowed = -bits * math.log(2) - math.log(ring[0] ** 2 / 2)
-    exact = next(w for w in range(ring[2] + 2) if log_two_windows(*ring, w) <= allowed)
+    exact = next(
+        w for w in range(ring[2] + 2) if log_two_windows(ring[0], marked=ring[1], window=ring[2], needed=w) <= allowed
+    )
     population, marked, window = ring
-    floor = needed_floor(population, marked, window=window, log_probability=allowed, guess=guess)
+    floor = needed_floor(population, marked=marked, window=window, log_probability=allowed, guess=guess)
     assert floor <= exact
     assert floor >= exact - 2
 
@@ -76,6 +78,6 @@ def test_two_long_windows_are_sharp_too(population: int, marked: int, window: in
         if x > needed + 40 and rows[-1] * 10**9 < rows[0]:
             break
     exact = log(Fraction(sum(rows), math.comb(population, marked)))
-    found = log_two_windows(population, marked, window, needed)
+    found = log_two_windows(population, marked=marked, window=window, needed=needed)
     assert exact - 1e-7 <= found <= exact + 1e-5
     assert found < -1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from secagg.errors import InvalidInputError, InvalidParameterError
 from secagg.primitives import masking
-from secagg.primitives.masking import apply_masks, reduce_to_modulus, sum_masks, word_dtype
+from secagg.primitives.masking import MaskTask, apply_masks, reduce_to_modulus, sum_masks, word_dtype
 from secagg.primitives.prg import CHACHA20_STREAM_BYTES, Suite, keystream
 
 LENGTHS = (0, 1, 63, 64, 65, 1000)
@@ -23,7 +23,7 @@ def naive(start: list[int], item_bytes: int, add: list[bytes], subtract: list[by
     total = list(start)
     for sign, keys in ((1, add), (-1, subtract)):
         for key in keys:
-            stream = keystream(suite, key, len(start) * item_bytes)
+            stream = keystream(suite, key, length=len(start) * item_bytes)
             for i in range(len(start)):
                 total[i] += sign * int.from_bytes(stream[i * item_bytes : (i + 1) * item_bytes], "little")
     return [value % 2 ** (8 * item_bytes) for value in total]
@@ -41,7 +41,7 @@ def test_masks_are_added_and_subtracted_word_by_word(suite: Suite, modulus_bits:
     keys = some_keys(5)
     words = some_words(length, dtype)
     expected = naive(words.tolist(), dtype.itemsize, keys[:3], keys[3:], suite)
-    apply_masks(words, keys[:3], keys[3:], suite)
+    apply_masks(words, add=keys[:3], subtract=keys[3:], suite=suite)
     assert words.tolist() == expected
 
 
@@ -51,7 +51,7 @@ def test_vectors_longer_than_a_chunk_and_more_keys_than_are_opened_at_once(monke
     keys = some_keys(5)
     words = some_words(100, np.dtype("<u4"))
     expected = naive(words.tolist(), 4, keys[:3], keys[3:], Suite.AES_128_CTR)
-    apply_masks(words, keys[:3], keys[3:], Suite.AES_128_CTR)
+    apply_masks(words, add=keys[:3], subtract=keys[3:], suite=Suite.AES_128_CTR)
     assert words.tolist() == expected
 
 
@@ -60,15 +60,15 @@ def test_subtracting_what_was_added_restores_the_vector(length: int, added: int,
     keys = some_keys(added + subtracted)
     start = some_words(length, np.dtype("<u2"))
     words = start.copy()
-    apply_masks(words, keys[:added], keys[added:], Suite.CHACHA20)
+    apply_masks(words, add=keys[:added], subtract=keys[added:], suite=Suite.CHACHA20)
     assert added + subtracted == 0 or length < 8 or not np.array_equal(words, start)
-    apply_masks(words, keys[added:], keys[:added], Suite.CHACHA20)
+    apply_masks(words, add=keys[added:], subtract=keys[:added], suite=Suite.CHACHA20)
     assert np.array_equal(words, start)
 
 
 def test_no_masks_change_nothing():
     words = np.arange(10, dtype=np.uint32)
-    apply_masks(words, [], [], Suite.AES_128_CTR)
+    apply_masks(words, add=[], subtract=[], suite=Suite.AES_128_CTR)
     assert words.tolist() == list(range(10))
 
 
@@ -76,8 +76,8 @@ def test_no_masks_change_nothing():
 @pytest.mark.parametrize("start", [0, 32, 160])
 def test_a_range_of_the_sum_is_a_slice_of_the_sum(suite: Suite, start: int):
     keys = some_keys(4)
-    whole = sum_masks(suite, np.dtype("<u2"), keys[:2], keys[2:], range(300))
-    part = sum_masks(suite, np.dtype("<u2"), keys[:2], keys[2:], range(start, 297))
+    whole = sum_masks(MaskTask(suite, np.dtype("<u2"), add=keys[:2], subtract=keys[2:], coordinates=range(300)))
+    part = sum_masks(MaskTask(suite, np.dtype("<u2"), add=keys[:2], subtract=keys[2:], coordinates=range(start, 297)))
     assert np.array_equal(part, whole[start:297])
     assert naive([0] * 300, 2, keys[:2], keys[2:], suite) == whole.tolist()
 
@@ -94,14 +94,14 @@ def test_a_range_of_the_sum_is_a_slice_of_the_sum(suite: Suite, start: int):
 )
 def test_an_accumulator_of_another_form_is_refused(accumulator: Words):
     with pytest.raises(InvalidInputError, match="accumulator"):
-        apply_masks(accumulator, some_keys(1), [], Suite.AES_128_CTR)
+        apply_masks(accumulator, add=some_keys(1), subtract=[], suite=Suite.AES_128_CTR)
 
 
 def test_a_read_only_accumulator_is_refused():
     accumulator = np.zeros(4, np.uint32)
     accumulator.flags.writeable = False
     with pytest.raises(InvalidInputError, match="accumulator"):
-        apply_masks(accumulator, some_keys(1), [], Suite.AES_128_CTR)
+        apply_masks(accumulator, add=some_keys(1), subtract=[], suite=Suite.AES_128_CTR)
 
 
 def test_a_bad_key_is_refused_before_anything_is_written(monkeypatch: pytest.MonkeyPatch):
@@ -109,17 +109,21 @@ def test_a_bad_key_is_refused_before_anything_is_written(monkeypatch: pytest.Mon
     words = np.zeros(100, np.uint32)
     for add, subtract in (([*some_keys(2), b"hidden"], []), (some_keys(2), [b"hidden"])):
         with pytest.raises(InvalidParameterError) as caught:
-            apply_masks(words, add, subtract, Suite.AES_128_CTR)
+            apply_masks(words, add=add, subtract=subtract, suite=Suite.AES_128_CTR)
         assert "hidden" not in str(caught.value)
         assert not words.any()
 
 
 def test_an_unknown_suite_and_a_range_past_the_stream_are_refused():
     with pytest.raises(InvalidParameterError, match="suite"):
-        apply_masks(np.zeros(1, np.uint8), some_keys(1), [], 7)  # type: ignore[arg-type]
+        apply_masks(np.zeros(1, np.uint8), add=some_keys(1), subtract=[], suite=7)  # type: ignore[arg-type]
     end = CHACHA20_STREAM_BYTES
     with pytest.raises(InvalidParameterError, match="ChaCha20"):
-        sum_masks(Suite.CHACHA20, np.dtype("<u1"), some_keys(1), [], range(end - 64, end + 1))
+        sum_masks(
+            MaskTask(
+                Suite.CHACHA20, np.dtype("<u1"), add=some_keys(1), subtract=[], coordinates=range(end - 64, end + 1)
+            )
+        )
 
 
 @given(st.integers(1, 64))

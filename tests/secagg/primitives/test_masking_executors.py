@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from secagg.errors import TaskResultError
 from secagg.primitives import masking
-from secagg.primitives.masking import apply_masks, sum_masks, word_dtype
+from secagg.primitives.masking import MaskTask, apply_masks, sum_masks, word_dtype
 from secagg.primitives.prg import Suite, keystream
 
 LENGTHS = (0, 1, 63, 64, 65, 1000)
@@ -40,8 +40,8 @@ def test_threads_give_the_same_words(suite: Suite, length: int, pool: Executor, 
     monkeypatch.setattr(masking, "SHARD_BYTES", 64)
     keys = some_keys(6)
     serial, sharded = np.ones(length, np.uint32), np.ones(length, np.uint32)
-    apply_masks(serial, keys[:1], keys[1:], suite)
-    apply_masks(sharded, keys[:1], keys[1:], suite, pool)
+    apply_masks(serial, add=keys[:1], subtract=keys[1:], suite=suite)
+    apply_masks(sharded, add=keys[:1], subtract=keys[1:], suite=suite, executor=pool)
     assert np.array_equal(serial, sharded)
 
 
@@ -49,14 +49,14 @@ class InlineExecutor(Executor):
     """Runs each task at once, in this thread, and remembers it; `change` turns its result into what is returned."""
 
     def __init__(self, change: Callable[[Words], object] = lambda words: words) -> None:
-        self.tasks: list[tuple] = []
+        self.tasks: list[MaskTask] = []
         self.returned: list = []
         self._change = change
 
-    def submit(self, function, /, *arguments):
+    def submit(self, function, task, /):
         assert function is sum_masks
-        self.tasks.append(arguments)
-        self.returned.append(self._change(function(*arguments)))
+        self.tasks.append(task)
+        self.returned.append(self._change(function(task)))
         future: Future = Future()
         future.set_result(self.returned[-1])
         return future
@@ -76,11 +76,11 @@ def test_every_plan_gives_the_same_words(
     keys = some_keys(added + subtracted)
     serial = np.arange(length).astype(word_dtype(modulus_bits))
     planned = serial.copy()
-    apply_masks(serial, keys[:added], keys[added:], Suite.AES_128_CTR)
+    apply_masks(serial, add=keys[:added], subtract=keys[added:], suite=Suite.AES_128_CTR)
     executor = InlineExecutor()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(masking, "_plan", lambda *_: (ranges, groups))
-        apply_masks(planned, keys[:added], keys[added:], Suite.AES_128_CTR, executor)
+        apply_masks(planned, add=keys[:added], subtract=keys[added:], suite=Suite.AES_128_CTR, executor=executor)
     assert np.array_equal(serial, planned)
     assert len(executor.tasks) <= ranges * groups
 
@@ -124,7 +124,7 @@ def test_a_task_holds_stream_keys_and_a_range_and_every_key_meets_every_coordina
     monkeypatch.setattr(masking, "_plan", lambda *_: (3, 2))
     keys = some_keys(7)
     executor = InlineExecutor()
-    apply_masks(np.zeros(300, np.uint16), keys[:4], keys[4:], Suite.AES_128_CTR, executor)
+    apply_masks(np.zeros(300, np.uint16), add=keys[:4], subtract=keys[4:], suite=Suite.AES_128_CTR, executor=executor)
     met = []
     for suite, dtype, added, subtracted, coordinates in executor.tasks:
         assert (suite, dtype, type(coordinates)) == (Suite.AES_128_CTR, np.uint16, range)
@@ -157,8 +157,8 @@ def test_results_may_be_read_only_and_stay_as_they_are(groups: int, monkeypatch:
     remembered: dict = {}
     executor = InlineExecutor(lambda words: remembered.setdefault(words.tobytes(), frozen(words)))
     words, expected = np.ones(64, np.uint16), np.ones(64, np.uint16)
-    apply_masks(words, some_keys(1) * 6, [], Suite.AES_128_CTR, executor)
-    apply_masks(expected, some_keys(1) * 6, [], Suite.AES_128_CTR)
+    apply_masks(words, add=some_keys(1) * 6, subtract=[], suite=Suite.AES_128_CTR, executor=executor)
+    apply_masks(expected, add=some_keys(1) * 6, subtract=[], suite=Suite.AES_128_CTR)
     assert np.array_equal(words, expected)
     assert all(key == value.tobytes() for key, value in remembered.items())
 
@@ -171,8 +171,8 @@ def test_processes_give_the_same_words(monkeypatch: pytest.MonkeyPatch):
             monkeypatch.setattr(masking, "_plan", lambda *_, plan=plan: plan)
             for dtype in (np.uint8, np.uint64):
                 serial, sharded = np.ones(1000, dtype), np.ones(1000, dtype)
-                apply_masks(serial, keys[:2], keys[2:], Suite.AES_128_CTR)
-                apply_masks(sharded, keys[:2], keys[2:], Suite.AES_128_CTR, executor)
+                apply_masks(serial, add=keys[:2], subtract=keys[2:], suite=Suite.AES_128_CTR)
+                apply_masks(sharded, add=keys[:2], subtract=keys[2:], suite=Suite.AES_128_CTR, executor=executor)
                 assert np.array_equal(serial, sharded)
 
 
@@ -182,11 +182,11 @@ class BackwardExecutor(Executor):
     def __init__(self, tasks: int) -> None:
         self.finished: list[range] = []
         self._tasks = tasks
-        self._waiting: list[tuple[Future, tuple]] = []
+        self._waiting: list[tuple[Future, MaskTask]] = []
 
-    def submit(self, _function, /, *arguments):
+    def submit(self, _function, task, /):
         future: Future = Future()
-        self._waiting.append((future, arguments))
+        self._waiting.append((future, task))
         if len(self._waiting) == self._tasks:
             self._thread = threading.Thread(target=self._run)
             self._thread.start()
@@ -196,10 +196,10 @@ class BackwardExecutor(Executor):
         self._thread.join()
 
     def _run(self) -> None:
-        for future, arguments in reversed(self._waiting):
+        for future, task in reversed(self._waiting):
             time.sleep(0.002)
-            self.finished.append(arguments[-1])
-            future.set_result(sum_masks(*arguments))
+            self.finished.append(task.coordinates)
+            future.set_result(sum_masks(task))
 
 
 @pytest.mark.parametrize("plan", [(6, 1), (1, 6), (2, 3)])
@@ -209,9 +209,9 @@ def test_slow_tasks_that_finish_in_another_order_give_the_same_words(
     monkeypatch.setattr(masking, "_plan", lambda *_: plan)
     keys = some_keys(6)
     serial, sharded = np.ones(6 * 64, np.uint8), np.ones(6 * 64, np.uint8)
-    apply_masks(serial, keys[:2], keys[2:], Suite.CHACHA20)
+    apply_masks(serial, add=keys[:2], subtract=keys[2:], suite=Suite.CHACHA20)
     with BackwardExecutor(6) as executor:
-        apply_masks(sharded, keys[:2], keys[2:], Suite.CHACHA20, executor)
+        apply_masks(sharded, add=keys[:2], subtract=keys[2:], suite=Suite.CHACHA20, executor=executor)
     assert executor.finished[0].stop == len(sharded)
     assert np.array_equal(serial, sharded)
 
@@ -241,7 +241,7 @@ def test_a_result_of_another_form_is_refused_and_leaves_the_vector_as_it_was(
     monkeypatch.setattr(masking, "_plan", lambda *_: plan)
     words = np.arange(96, dtype=np.uint16)
     with pytest.raises(TaskResultError) as caught:
-        apply_masks(words, some_keys(3), [], Suite.AES_128_CTR, InlineExecutor(change))
+        apply_masks(words, add=some_keys(3), subtract=[], suite=Suite.AES_128_CTR, executor=InlineExecutor(change))
     assert caught.value.returned.startswith(returned)
     assert caught.value.expected == f"{32 if plan[0] == 3 else 96} words of uint16"
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
@@ -259,8 +259,8 @@ def test_how_many_workers_an_executor_has_is_a_guess_that_only_plans():
         executor._max_workers = told  # type: ignore[attr-defined]
         assert masking._workers(executor) == believed
         words = np.zeros(10, np.uint8)
-        apply_masks(words, some_keys(1), [], Suite.CHACHA20, executor)
-        assert words.tolist() == list(keystream(Suite.CHACHA20, some_keys(1)[0], 10))
+        apply_masks(words, add=some_keys(1), subtract=[], suite=Suite.CHACHA20, executor=executor)
+        assert words.tolist() == list(keystream(Suite.CHACHA20, some_keys(1)[0], length=10))
 
 
 class FailingExecutor(Executor):
@@ -291,7 +291,7 @@ def test_a_failed_task_propagates_and_leaves_the_vector_as_it_was(fails_at: int,
     monkeypatch.setattr(masking, "SHARD_BYTES", 64)
     words = np.arange(16 * 16, dtype=np.uint32)
     with FailingExecutor(fails_at) as executor, pytest.raises(ConnectionError):
-        apply_masks(words, some_keys(2), [], Suite.AES_128_CTR, executor)
+        apply_masks(words, add=some_keys(2), subtract=[], suite=Suite.AES_128_CTR, executor=executor)
     assert words.tolist() == list(range(16 * 16))
 
 
@@ -316,7 +316,9 @@ def test_few_tasks_are_outstanding_and_a_failure_cancels_them(monkeypatch: pytes
     monkeypatch.setattr(masking, "SHARD_BYTES", 64)
     executor = IdleExecutor()
     with pytest.raises(TimeoutError):
-        apply_masks(np.zeros(16 * 1000, np.uint32), some_keys(1), [], Suite.AES_128_CTR, executor)
+        apply_masks(
+            np.zeros(16 * 1000, np.uint32), add=some_keys(1), subtract=[], suite=Suite.AES_128_CTR, executor=executor
+        )
     assert len(executor.futures) == masking.OUTSTANDING_SHARDS
     assert all(future.cancelled() for future in executor.futures[1:])
 

@@ -41,7 +41,7 @@ def test_packing_is_one_long_little_endian_integer(vector: tuple[int, list[int]]
     modulus_bits, words = vector
     packed = pack(np.array(words, word_dtype(modulus_bits)), modulus_bits)
     assert packed == to_bytes(words, modulus_bits)
-    assert len(packed) == packed_size(len(words), modulus_bits)
+    assert len(packed) == packed_size(len(words), modulus_bits=modulus_bits)
 
 
 @given(st.integers(1, 64), st.binary(max_size=150))
@@ -49,7 +49,7 @@ def test_unpacking_cuts_the_integer_into_words(modulus_bits: int, data: bytes):
     length = 8 * len(data) // modulus_bits
     used = length * modulus_bits
     data = (int.from_bytes(data, "little") % 2**used).to_bytes(-(-used // 8), "little")
-    words = unpack(data, length, modulus_bits)
+    words = unpack(data, length=length, modulus_bits=modulus_bits)
     assert words.dtype == word_dtype(modulus_bits)
     assert words.tolist() == to_words(data, length, modulus_bits)
 
@@ -60,10 +60,10 @@ def test_every_width_packs_and_unpacks_at_the_edges_of_groups(modulus_bits: int)
         words = some_words(length, modulus_bits)
         packed = to_bytes(words.tolist(), modulus_bits)
         assert pack(words, modulus_bits) == packed
-        assert unpack(packed, length, modulus_bits).tolist() == words.tolist()
+        assert unpack(packed, length=length, modulus_bits=modulus_bits).tolist() == words.tolist()
         full = np.full(length, (1 << modulus_bits) - 1, word_dtype(modulus_bits))
         assert pack(full, modulus_bits) == to_bytes(full.tolist(), modulus_bits)
-        assert np.array_equal(unpack(pack(full, modulus_bits), length, modulus_bits), full)
+        assert np.array_equal(unpack(pack(full, modulus_bits), length=length, modulus_bits=modulus_bits), full)
 
 
 @pytest.mark.parametrize(("modulus_bits", "length"), LONG.items())
@@ -73,7 +73,7 @@ def test_vectors_longer_than_a_block_pack_and_unpack(modulus_bits: int, length: 
     bits = np.unpackbits(bits, axis=1, bitorder="little")[:, :modulus_bits]
     packed = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
     assert pack(words, modulus_bits) == packed
-    assert np.array_equal(unpack(packed, length, modulus_bits), words)
+    assert np.array_equal(unpack(packed, length=length, modulus_bits=modulus_bits), words)
 
 
 @given(vectors)
@@ -99,12 +99,12 @@ def test_adding_goes_through_all_blocks(modulus_bits: int, length: int):
 def test_bytes_may_be_a_view_at_any_address(modulus_bits: int):
     words = some_words(200, modulus_bits)
     view = memoryview(b"xyz" + pack(words, modulus_bits))[3:]
-    assert np.array_equal(unpack(view, 200, modulus_bits), words)
+    assert np.array_equal(unpack(view, length=200, modulus_bits=modulus_bits), words)
 
 
 def test_unpacked_words_are_a_fresh_array():
     data = bytearray(b"\x01\x02\x03\x04")
-    words = unpack(memoryview(data), 4, 8)
+    words = unpack(memoryview(data), length=4, modulus_bits=8)
     data[0] = 9
     words[1] = 7
     assert words.tolist() == [1, 7, 3, 4]
@@ -118,12 +118,12 @@ def test_any_other_length_is_refused(vector: tuple[int, list[int]], difference: 
     packed = to_bytes(words, modulus_bits)
     other = packed + bytes(difference) if difference > 0 else packed[: len(packed) + difference]
     if len(other) == len(packed):
-        check_packed(other, len(words), modulus_bits)
+        check_packed(other, length=len(words), modulus_bits=modulus_bits)
         return
     accumulator = np.zeros(len(words), word_dtype(modulus_bits))
     for refuse in (
-        lambda: check_packed(other, len(words), modulus_bits),
-        lambda: unpack(other, len(words), modulus_bits),
+        lambda: check_packed(other, length=len(words), modulus_bits=modulus_bits),
+        lambda: unpack(other, length=len(words), modulus_bits=modulus_bits),
         lambda: add_packed(accumulator, other, modulus_bits),
     ):
         with pytest.raises(InvalidInputError, match="bytes"):
@@ -134,7 +134,7 @@ def test_any_other_length_is_refused(vector: tuple[int, list[int]], difference: 
 def test_every_padding_bit_must_be_zero(modulus_bits: int):
     for length in (1, 3, 9):
         packed = pack(some_words(length, modulus_bits), modulus_bits)
-        check_packed(packed, length, modulus_bits)
+        check_packed(packed, length=length, modulus_bits=modulus_bits)
         for bit in range(length * modulus_bits % 8 or 8, 8):
             damaged = packed[:-1] + bytes([packed[-1] | 1 << bit])
             accumulator = np.zeros(length, word_dtype(modulus_bits))
@@ -178,15 +178,15 @@ def test_a_read_only_accumulator_is_refused():
 
 def test_a_view_with_gaps_is_refused():
     with pytest.raises(InvalidInputError, match="gaps"):
-        check_packed(memoryview(bytes(20))[::2], 4, 20)
+        check_packed(memoryview(bytes(20))[::2], length=4, modulus_bits=20)
 
 
 @pytest.mark.parametrize("modulus_bits", [0, 65])
 def test_a_modulus_out_of_range_is_refused(modulus_bits: int):
     for refuse in (
-        lambda: packed_size(1, modulus_bits),
-        lambda: check_packed(b"", 0, modulus_bits),
-        lambda: unpack(b"", 0, modulus_bits),
+        lambda: packed_size(1, modulus_bits=modulus_bits),
+        lambda: check_packed(b"", length=0, modulus_bits=modulus_bits),
+        lambda: unpack(b"", length=0, modulus_bits=modulus_bits),
         lambda: pack(np.zeros(0, np.uint8), modulus_bits),
     ):
         with pytest.raises(InvalidParameterError, match="modulus_bits"):
@@ -195,4 +195,4 @@ def test_a_modulus_out_of_range_is_refused(modulus_bits: int):
 
 def test_a_negative_length_is_refused():
     with pytest.raises(InvalidParameterError, match="length"):
-        packed_size(-1, 8)
+        packed_size(-1, modulus_bits=8)

@@ -45,7 +45,7 @@ def test_aes_is_the_published_counter_mode():
     key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3cf0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")
     plain = bytes.fromhex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51")
     expected = bytes.fromhex("874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff")
-    assert bytes(a ^ b for a, b in zip(plain, keystream(Suite.AES_128_CTR, key, 32), strict=True)) == expected
+    assert bytes(a ^ b for a, b in zip(plain, keystream(Suite.AES_128_CTR, key, length=32), strict=True)) == expected
 
 
 def test_chacha20_is_the_published_keystream():
@@ -54,62 +54,64 @@ def test_chacha20_is_the_published_keystream():
         "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
         "da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"
     )
-    assert keystream(Suite.CHACHA20, bytes(32), 64) == expected
+    assert keystream(Suite.CHACHA20, bytes(32), length=64) == expected
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 2**32 - 2))
 def test_any_offset_is_the_block_of_that_number(stream_key: bytes, block: int):
-    assert keystream(Suite.CHACHA20, stream_key, 128, 64 * block) == chacha20_block(stream_key, block) + chacha20_block(
-        stream_key, block + 1
+    assert keystream(Suite.CHACHA20, stream_key, length=128, offset=64 * block) == chacha20_block(
+        stream_key, block
+    ) + chacha20_block(stream_key, block + 1)
+    assert keystream(Suite.AES_128_CTR, stream_key, length=128, offset=64 * block) == aes_counter_blocks(
+        stream_key, 4 * block, 8
     )
-    assert keystream(Suite.AES_128_CTR, stream_key, 128, 64 * block) == aes_counter_blocks(stream_key, 4 * block, 8)
 
 
 @suites
 @given(length=st.integers(0, 400), blocks=st.integers(0, 10))
 def test_seeking_gives_a_slice_of_the_stream(suite: Suite, length: int, blocks: int):
-    whole = keystream(suite, KEY, 1100)
-    assert keystream(suite, KEY, length, 64 * blocks) == whole[64 * blocks :][:length]
+    whole = keystream(suite, KEY, length=1100)
+    assert keystream(suite, KEY, length=length, offset=64 * blocks) == whole[64 * blocks :][:length]
 
 
 @suites
 @pytest.mark.parametrize("start", [0, 192])
 def test_many_keystreams_are_opened_in_the_order_of_their_keys(suite: Suite, start: int):
     keys = [bytes([number]) * 32 for number in (7, 1, 255)]
-    for key, update_into in zip(keys, open_keystreams(suite, iter(keys), start, start + 100), strict=True):
+    for key, update_into in zip(keys, open_keystreams(suite, iter(keys), start=start, stop=start + 100), strict=True):
         out = bytearray(100)
         update_into(bytes(100), out)
-        assert out == keystream(suite, key, 100, start)
-    assert open_keystreams(suite, [], start, start) == []
+        assert out == keystream(suite, key, length=100, offset=start)
+    assert open_keystreams(suite, [], start=start, stop=start) == []
 
 
 @suites
 def test_an_open_keystream_goes_on_where_it_stopped(suite: Suite):
-    update_into = open_keystream(suite, KEY, 64, 264)
+    update_into = open_keystream(suite, KEY, start=64, stop=264)
     out = bytearray(200)
     view = memoryview(out)
     for first, last in ((0, 1), (1, 100), (100, 200)):
         update_into(bytes(last - first), view[first:last])
-    assert out == keystream(suite, KEY, 264)[64:]
+    assert out == keystream(suite, KEY, length=264)[64:]
 
 
 def test_the_aes_counter_wraps_at_128_bits():
     stream_key = KEY[:16] + (2**128 - 2).to_bytes(16, "big")
-    wrapped = keystream(Suite.AES_128_CTR, stream_key, 96)
+    wrapped = keystream(Suite.AES_128_CTR, stream_key, length=96)
     assert wrapped == aes_counter_blocks(stream_key, 0, 6)
-    assert wrapped[32:] == keystream(Suite.AES_128_CTR, KEY[:16] + bytes(16), 64)
+    assert wrapped[32:] == keystream(Suite.AES_128_CTR, KEY[:16] + bytes(16), length=64)
     # The seek itself crosses the wrap too.
-    assert keystream(Suite.AES_128_CTR, stream_key, 32, 64) == wrapped[64:]
+    assert keystream(Suite.AES_128_CTR, stream_key, length=32, offset=64) == wrapped[64:]
 
 
 def test_chacha20_ends_after_2_to_the_32_blocks():
     last = CHACHA20_STREAM_BYTES - 64
-    assert keystream(Suite.CHACHA20, KEY, 64, last) == chacha20_block(KEY, 2**32 - 1)
-    assert keystream(Suite.CHACHA20, KEY, 0, CHACHA20_STREAM_BYTES) == b""
+    assert keystream(Suite.CHACHA20, KEY, length=64, offset=last) == chacha20_block(KEY, 2**32 - 1)
+    assert keystream(Suite.CHACHA20, KEY, length=0, offset=CHACHA20_STREAM_BYTES) == b""
     with pytest.raises(InvalidParameterError, match="ChaCha20"):
-        keystream(Suite.CHACHA20, KEY, 65, last)
+        keystream(Suite.CHACHA20, KEY, length=65, offset=last)
     with pytest.raises(InvalidParameterError, match="ChaCha20"):
-        open_keystream(Suite.CHACHA20, KEY, 0, CHACHA20_STREAM_BYTES + 1)
+        open_keystream(Suite.CHACHA20, KEY, start=0, stop=CHACHA20_STREAM_BYTES + 1)
 
 
 @suites
@@ -117,7 +119,7 @@ def test_chacha20_ends_after_2_to_the_32_blocks():
 def test_a_key_of_another_length_is_refused_and_not_shown(suite: Suite, size: int):
     stream_key = b"\xa7secret" * 5
     with pytest.raises(InvalidParameterError) as caught:
-        keystream(suite, stream_key[:size], 1)
+        keystream(suite, stream_key[:size], length=1)
     assert caught.value.parameter == "stream_key"
     assert "secret" not in str(caught.value) + repr(caught.value)
 
@@ -128,18 +130,18 @@ def test_a_key_of_another_length_is_refused_and_not_shown(suite: Suite, size: in
 )
 def test_a_range_that_is_none_is_refused(suite: Suite, parameter: str, length: int, offset: int):
     with pytest.raises(InvalidParameterError) as caught:
-        keystream(suite, KEY, length, offset)
+        keystream(suite, KEY, length=length, offset=offset)
     assert caught.value.parameter == parameter
 
 
 def test_a_range_that_ends_before_it_starts_is_refused():
     with pytest.raises(InvalidParameterError, match="stop"):
-        open_keystream(Suite.AES_128_CTR, KEY, 128, 64)
+        open_keystream(Suite.AES_128_CTR, KEY, start=128, stop=64)
 
 
 def test_an_unknown_suite_is_refused():
     with pytest.raises(InvalidParameterError, match="suite"):
-        keystream(3, KEY, 1)  # type: ignore[arg-type]
+        keystream(3, KEY, length=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ secrets_ = st.binary(min_size=32, max_size=32)
 
 
 def coefficient_words(suite: Suite, seed: bytes, count: int) -> list[int]:
-    stream = keystream(suite, seed, 64 * (count // 8 + 1))
+    stream = keystream(suite, seed, length=64 * (count // 8 + 1))
     words = (int.from_bytes(stream[i : i + 4], "little") % 2**31 for i in range(0, len(stream), 4))
     return [word for word in words if word != P][:count]
 
@@ -90,7 +90,7 @@ def test_shares_are_values_of_the_polynomials(
     suite: Suite, secrets: list[bytes], points: list[int], seed: bytes, data: st.DataObject
 ):
     threshold = data.draw(st.integers(1, len(points)))
-    shares = split(secrets, threshold, np.array(points), seed, suite)
+    shares = split(secrets, threshold, np.array(points), seed, suite=suite)
     assert shares.dtype == np.uint32
     assert shares.shape == (len(secrets), len(points), 9)
     words = coefficient_words(suite, seed, len(secrets) * (threshold - 1) * 9)
@@ -100,7 +100,7 @@ def test_shares_are_values_of_the_polynomials(
 @pytest.mark.parametrize("threshold", [63, 64, 65, 128, 129, 150])
 def test_thresholds_around_the_baby_steps_and_the_largest_points(threshold: int):
     points = [P - 1, P - 2, 1, 2, 2**30, 2**16, 2**16 - 1, *range(1000, 1143)]
-    shares = split([ONES, SEED], threshold, np.array(points, np.uint32), SEED, Suite.AES_128_CTR)
+    shares = split([ONES, SEED], threshold, np.array(points, np.uint32), SEED, suite=Suite.AES_128_CTR)
     words = coefficient_words(Suite.AES_128_CTR, SEED, 2 * (threshold - 1) * 9)
     checked = [0, 1, 2, 4, 149]
     expected = naive_split([ONES, SEED], threshold, [points[i] for i in checked], words)
@@ -109,15 +109,15 @@ def test_thresholds_around_the_baby_steps_and_the_largest_points(threshold: int)
 
 def test_the_largest_coefficients_and_powers_stay_exact(monkeypatch: pytest.MonkeyPatch):
     largest = (P - 1).to_bytes(4, "little")
-    monkeypatch.setattr(shamir, "keystream", lambda _suite, _seed, length, _offset=0: largest * (length // 4))
+    monkeypatch.setattr(shamir, "keystream", lambda _suite, _seed, length, offset=0: largest * (length // 4))
     points = [P - 1, P - 2, *range(2**30, 2**30 + 190), *range(P - 70, P - 10)]
-    shares = split([ONES], 200, np.array(points), SEED, Suite.AES_128_CTR)
+    shares = split([ONES], 200, np.array(points), SEED, suite=Suite.AES_128_CTR)
     assert shares[0, ::50].tolist() == naive_split([ONES], 200, points[::50], [P - 1] * 199 * 9)[0]
 
 
 def test_more_points_than_one_block():
     points = list(range(5, 2105))
-    shares = split([SEED], 3, np.array(points), SEED, Suite.CHACHA20)
+    shares = split([SEED], 3, np.array(points), SEED, suite=Suite.CHACHA20)
     words = coefficient_words(Suite.CHACHA20, SEED, 18)
     assert shares.tolist() == naive_split([SEED], 3, points, words)
 
@@ -130,20 +130,20 @@ def test_a_coefficient_word_equal_to_the_prime_is_skipped(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(shamir, "keystream", stream)
     points = [1, 2, 3, 4]
-    shares = split([SEED, ONES], 4, np.array(points), SEED, Suite.AES_128_CTR)
+    shares = split([SEED, ONES], 4, np.array(points), SEED, suite=Suite.AES_128_CTR)
     words = [i for i in range(100) if i % 3][: 2 * 3 * 9]
     assert shares.tolist() == naive_split([SEED, ONES], 4, points, words)
 
 
 def test_threshold_one_gives_everybody_the_secret():
-    shares = split([ONES], 1, np.array([7, 9]), SEED, Suite.AES_128_CTR)
+    shares = split([ONES], 1, np.array([7, 9]), SEED, suite=Suite.AES_128_CTR)
     assert shares.tolist() == [[[2**30 - 1] * 8 + [2**16 - 1]] * 2]
 
 
 @pytest.mark.parametrize("threshold", [-1, 0, 4])
 def test_a_threshold_out_of_range_is_refused(threshold: int):
     with pytest.raises(InvalidParameterError, match="threshold"):
-        split([SEED], threshold, np.array([1, 2, 3]), SEED, Suite.AES_128_CTR)
+        split([SEED], threshold, np.array([1, 2, 3]), SEED, suite=Suite.AES_128_CTR)
 
 
 @pytest.mark.parametrize(
@@ -160,18 +160,24 @@ def test_a_threshold_out_of_range_is_refused(threshold: int):
 )
 def test_points_that_are_none_are_refused(points: npt.NDArray[np.integer]):
     with pytest.raises(InvalidInputError, match="points"):
-        split([SEED], 1, points, SEED, Suite.AES_128_CTR)
+        split([SEED], 1, points, SEED, suite=Suite.AES_128_CTR)
     with pytest.raises(InvalidInputError, match="points"):
-        reconstruct(np.zeros((0, 2, 9), np.uint32), points, np.ones((0, 2), bool), np.arange(0), 1)
+        reconstruct(
+            np.zeros((0, 2, 9), np.uint32),
+            points=points,
+            available=np.ones((0, 2), bool),
+            dealer_points=np.arange(0),
+            threshold=1,
+        )
 
 
 @pytest.mark.parametrize("threshold", [1, 2])
 def test_a_secret_or_seed_of_another_length_is_refused_and_not_shown(threshold: int):
     with pytest.raises(InvalidInputError, match="32 bytes") as caught:
-        split([SEED, b"hidden" * 6], threshold, np.array([1, 2]), SEED, Suite.AES_128_CTR)
+        split([SEED, b"hidden" * 6], threshold, np.array([1, 2]), SEED, suite=Suite.AES_128_CTR)
     assert "hidden" not in str(caught.value)
     with pytest.raises(InvalidParameterError, match="stream_key") as refused:
-        split([SEED], threshold, np.array([1, 2]), b"hidden", Suite.AES_128_CTR)
+        split([SEED], threshold, np.array([1, 2]), b"hidden", suite=Suite.AES_128_CTR)
     assert "hidden" not in str(refused.value)
 
 
@@ -182,14 +188,14 @@ def test_any_sets_of_at_least_threshold_shares_rebuild_the_secrets(data: st.Data
     threshold = data.draw(st.integers(1, size - 1))
     points = np.array(data.draw(st.lists(st.integers(1, P - 1), min_size=size, max_size=size, unique=True)))
     secrets = data.draw(st.lists(secrets_, min_size=size, max_size=size))
-    shares = split(secrets, threshold, points, SEED, Suite.CHACHA20)
+    shares = split(secrets, threshold, points, SEED, suite=Suite.CHACHA20)
     available = np.zeros((size, size), bool)
     for dealer in range(size):
         others = [holder for holder in range(size) if holder != dealer]
         available[dealer, data.draw(st.permutations(others))[: data.draw(st.integers(threshold, size - 1))]] = True
     # What is not available, the dealer's own share above all, must not matter.
     shares[~available] = data.draw(st.integers(0, 2**32 - 1))
-    limbs = reconstruct(shares, points, available, points, threshold)
+    limbs = reconstruct(shares, points=points, available=available, dealer_points=points, threshold=threshold)
     assert limbs.dtype == np.uint32
     assert [limbs_to_secret(row) for row in limbs] == secrets
 
@@ -206,26 +212,41 @@ def test_exactly_threshold_shares_give_what_lagrange_gives(
     available = np.ones((2, threshold + 1), bool)
     available[:, threshold] = False
     outside = data.draw(st.integers(1, P - 1).filter(lambda x: x not in points))
-    limbs = reconstruct(shares, np.array(points), available, np.array([points[threshold], outside]), threshold)
+    limbs = reconstruct(
+        shares,
+        points=np.array(points),
+        available=available,
+        dealer_points=np.array([points[threshold], outside]),
+        threshold=threshold,
+    )
     expected = naive_rebuild(points[:threshold], rows[:threshold])
     assert limbs.tolist() == [expected, expected]
 
 
 def test_the_dealers_own_share_is_ignored_even_if_it_is_marked_available():
     points = np.array([3, 1, 4])
-    shares = split([SEED], 2, points, SEED, Suite.AES_128_CTR)
+    shares = split([SEED], 2, points, SEED, suite=Suite.AES_128_CTR)
     shares[0, 2] = 5
-    assert limbs_to_secret(reconstruct(shares, points, np.ones((1, 3), bool), points[2:], 2)[0]) == SEED
+    assert (
+        limbs_to_secret(
+            reconstruct(shares, points=points, available=np.ones((1, 3), bool), dealer_points=points[2:], threshold=2)[
+                0
+            ]
+        )
+        == SEED
+    )
     with pytest.raises(InvalidInputError, match="too few"):
-        reconstruct(shares, points, np.array([[True, False, True]]), points[2:], 2)
+        reconstruct(
+            shares, points=points, available=np.array([[True, False, True]]), dealer_points=points[2:], threshold=2
+        )
 
 
 def test_a_set_of_exactly_threshold_does_not_serve_one_of_its_members():
     points = np.arange(1, 5)
-    shares = split([SEED, ONES], 3, points, SEED, Suite.AES_128_CTR)
+    shares = split([SEED, ONES], 3, points, SEED, suite=Suite.AES_128_CTR)
     available = np.array([[True, True, True, False], [False, True, True, True]])
     shares[~available] = 77
-    limbs = reconstruct(shares, points, available, np.array([9, 1]), 3)
+    limbs = reconstruct(shares, points=points, available=available, dealer_points=np.array([9, 1]), threshold=3)
     assert [limbs_to_secret(row) for row in limbs] == [SEED, ONES]
 
 
@@ -234,27 +255,38 @@ def test_one_row_of_weights_serves_all_dealers_and_one_more_each_odd_set(monkeyp
     weights = shamir._lagrange_weights
     monkeypatch.setattr(shamir, "_lagrange_weights", lambda x: rows.append(x.tolist()) or weights(x))
     points = np.arange(1, 21)
-    shares = split([SEED] * 20, 12, points, SEED, Suite.AES_128_CTR)
+    shares = split([SEED] * 20, 12, points, SEED, suite=Suite.AES_128_CTR)
     available = ~np.eye(20, dtype=bool)
-    assert {limbs_to_secret(row) for row in reconstruct(shares, points, available, points, 12)} == {SEED}
+    assert {
+        limbs_to_secret(row)
+        for row in reconstruct(shares, points=points, available=available, dealer_points=points, threshold=12)
+    } == {SEED}
     assert len(rows) == 1
     # Responders whom some dealers starved are avoided for everybody, while enough others are left.
     available[3, 5:8] = available[4, 5] = False
-    assert {limbs_to_secret(row) for row in reconstruct(shares, points, available, points, 12)} == {SEED}
+    assert {
+        limbs_to_secret(row)
+        for row in reconstruct(shares, points=points, available=available, dealer_points=points, threshold=12)
+    } == {SEED}
     assert len(rows) == 2
     available[7, 0:6] = False
-    assert {limbs_to_secret(row) for row in reconstruct(shares, points, available, points, 12)} == {SEED}
+    assert {
+        limbs_to_secret(row)
+        for row in reconstruct(shares, points=points, available=available, dealer_points=points, threshold=12)
+    } == {SEED}
     assert len(rows) == 4
 
 
 def test_dealers_that_do_not_respond_are_rebuilt_with_the_others():
     points = np.arange(1, 8)
     secrets = [bytes([i]) * 32 for i in range(7)]
-    shares = split(secrets, 4, points, SEED, Suite.AES_128_CTR)
+    shares = split(secrets, 4, points, SEED, suite=Suite.AES_128_CTR)
     # Dealers 6 and 7 are gone: five responders answer for all seven.
     available = np.ones((7, 5), bool)
     available[np.arange(5), np.arange(5)] = False
-    limbs = reconstruct(np.ascontiguousarray(shares[:, :5]), points[:5], available, points, 4)
+    limbs = reconstruct(
+        np.ascontiguousarray(shares[:, :5]), points=points[:5], available=available, dealer_points=points, threshold=4
+    )
     assert [limbs_to_secret(row) for row in limbs] == secrets
 
 
@@ -266,31 +298,44 @@ def test_many_responders_and_the_largest_values_stay_exact():
     dealer_points = np.concatenate([points[-30:], np.arange(1, 11)])
     available = points[np.newaxis] != dealer_points[:, np.newaxis]
     available[5, :10] = False
-    assert (reconstruct(shares, points, available, dealer_points, 2050) == P - 1).all()
+    assert (
+        reconstruct(shares, points=points, available=available, dealer_points=dealer_points, threshold=2050) == P - 1
+    ).all()
 
 
 def test_values_from_the_prime_on_count_modulo_the_prime():
     # So many that a single float64 sum of them would be rounded.
     points = np.arange(1, 6001)
     shares = np.full((1, 6000, 9), 2**32 - 1, np.uint32)
-    limbs = reconstruct(shares, points, np.ones((1, 6000), bool), np.array([9999]), 5999)
+    limbs = reconstruct(
+        shares, points=points, available=np.ones((1, 6000), bool), dealer_points=np.array([9999]), threshold=5999
+    )
     assert limbs.tolist() == [[(2**32 - 1) % P] * 9]
 
 
 def test_a_row_with_too_few_shares_is_refused():
     points = np.arange(1, 6)
-    shares = split([SEED] * 2, 3, points, SEED, Suite.AES_128_CTR)
+    shares = split([SEED] * 2, 3, points, SEED, suite=Suite.AES_128_CTR)
     available = np.ones((2, 5), bool)
     available[1, :2] = False
     dealer_points = np.array([10, 11])
-    assert reconstruct(shares, points, available, dealer_points, 3).shape == (2, 9)
+    assert reconstruct(shares, points=points, available=available, dealer_points=dealer_points, threshold=3).shape == (
+        2,
+        9,
+    )
     available[1, 2] = False
     with pytest.raises(InvalidInputError, match="too few"):
-        reconstruct(shares, points, available, dealer_points, 3)
+        reconstruct(shares, points=points, available=available, dealer_points=dealer_points, threshold=3)
 
 
 def test_nothing_to_rebuild_gives_nothing():
-    limbs = reconstruct(np.zeros((0, 3, 9), np.uint32), np.arange(1, 4), np.ones((0, 3), bool), np.arange(0), 2)
+    limbs = reconstruct(
+        np.zeros((0, 3, 9), np.uint32),
+        points=np.arange(1, 4),
+        available=np.ones((0, 3), bool),
+        dealer_points=np.arange(0),
+        threshold=2,
+    )
     assert limbs.shape == (0, 9)
 
 
@@ -306,14 +351,14 @@ def test_arrays_that_do_not_fit_are_refused():
         (shares, points, available, np.array([0])),
     ):
         with pytest.raises(InvalidInputError):
-            reconstruct(*bad, 2)
+            reconstruct(bad[0], points=bad[1], available=bad[2], dealer_points=bad[3], threshold=2)
     with pytest.raises(InvalidParameterError, match="threshold"):
-        reconstruct(shares, points, available, dealers, 0)
+        reconstruct(shares, points=points, available=available, dealer_points=dealers, threshold=0)
 
 
 @given(secrets_)
 def test_limbs_make_the_secret_again(secret: bytes):
-    limbs = split([secret], 1, np.array([1]), SEED, Suite.AES_128_CTR)[0, 0]
+    limbs = split([secret], 1, np.array([1]), SEED, suite=Suite.AES_128_CTR)[0, 0]
     assert limbs_to_secret(limbs) == secret
 
 

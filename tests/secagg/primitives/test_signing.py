@@ -23,7 +23,7 @@ def test_what_an_identity_signs_verifies_under_its_public_key():
     identity = Identity.generate()
     signature = identity.sign(DIGEST)
     assert (len(identity.public_key), len(signature)) == (IDENTITY_BYTES, SIGNATURE_BYTES)
-    verify(identity.public_key, DIGEST, signature, 7, "the keys")
+    verify(identity.public_key, digest=DIGEST, signature=signature, signer=7, what="the keys")
     assert Identity(identity.seed()).public_key == identity.public_key
 
 
@@ -41,7 +41,7 @@ def test_anything_else_is_refused_and_the_signer_is_named():
     ):
         for signer in (7, SERVER):
             with pytest.raises(AuthenticationError, match="the signature over the keys does not verify") as caught:
-                verify(key, digest, signature, signer, "the keys")
+                verify(key, digest=digest, signature=signature, signer=signer, what="the keys")
             assert caught.value.culprit == signer
 
 

@@ -17,7 +17,7 @@ def dealt(rng: np.random.Generator, dealers: int, holders: int, threshold: int):
     points = np.array([rng.choice(np.arange(1, 10 * holders + 1), holders, replace=False) for _ in range(dealers)])
     points[0, 0] = 2**31 - 2
     shares = [
-        split([secret], threshold, row, rng.bytes(32), Suite.AES_128_CTR)[0]
+        split([secret], threshold, row, rng.bytes(32), suite=Suite.AES_128_CTR)[0]
         for secret, row in zip(secrets, points, strict=True)
     ]
     return secrets, points, np.array(shares)

@@ -34,10 +34,10 @@ def test_its_contexts_and_its_graph_follow_from_parameters_session_and_roster():
     cohort = complete()
     context = session_context(cohort.params, SESSION)
     assert cohort.roster_hash == roster().digest(cohort.params, context)
-    assert cohort.roster_ctx == roster_context(cohort.params, context, cohort.roster_hash)
+    assert cohort.roster_ctx == roster_context(cohort.params, session_ctx=context, roster_hash=cohort.roster_hash)
     assert [cohort.client(index) for index in range(7)] == list(IDS)
     again = sparse()
-    ring = Graph(7, 4, graph_seed(again.params.suite, again.roster_hash), again.params.suite)
+    ring = Graph(7, neighbours=4, seed=graph_seed(again.params.suite, again.roster_hash), suite=again.params.suite)
     for index in range(7):
         assert again.graph.neighbours(index).tolist() == ring.neighbours(index).tolist()
 
@@ -58,18 +58,24 @@ def test_a_pairs_mask_is_the_same_from_either_end_and_no_other_pairs():
     masks = set()
     for one in range(7):
         for other in range(one):
-            found = cohort.pairwise_mask(one, pair(IDS[one], 2), other, task)
-            assert found == cohort.pairwise_mask(other, pair(IDS[other], 2), one, task)
+            found = cohort.pairwise_mask(one, pair(IDS[one], 2), peer=other, task_ctx=task)
+            assert found == cohort.pairwise_mask(other, pair(IDS[other], 2), peer=one, task_ctx=task)
             masks.add(found)
     assert len(masks) == 21
-    assert cohort.pairwise_mask(1, pair(IDS[1], 2), 0, b"u" * 32) not in masks
+    assert cohort.pairwise_mask(1, pair(IDS[1], 2), peer=0, task_ctx=b"u" * 32) not in masks
 
 
 def test_self_masks_and_commitments_are_each_clients_own():
     cohort = complete()
-    tasks = [cohort.task_context(digest, dealers) for digest in (NO_MODEL, b"m" * 32) for dealers in (b"\x7f", b"\x3f")]
+    tasks = [
+        cohort.task_context(digest, dealers=dealers)
+        for digest in (NO_MODEL, b"m" * 32)
+        for dealers in (b"\x7f", b"\x3f")
+    ]
     seeds = (bytes(32), b"s" * 32)
-    masks = {cohort.self_mask(index, seed, task) for index in range(7) for seed in seeds for task in tasks}
+    masks = {
+        cohort.self_mask(index, seed=seed, task_ctx=task) for index in range(7) for seed in seeds for task in tasks
+    }
     assert len(masks) == 7 * 2 * 4
     assert len({cohort.self_mask_commitment(index, seed) for index in range(7) for seed in seeds}) == 7 * 2
 
@@ -86,4 +92,6 @@ def test_what_a_neighbour_finds_from_its_part_is_what_the_server_finds():
         ]
         for peer in cohort.graph.neighbours(index).tolist():
             there = int(np.flatnonzero(places == peer)[0])
-            assert part.share_commitment(own, there, 1, bytes(40)) == cohort.share_commitment(index, peer, 1, bytes(40))
+            assert part.share_commitment(own, holder=there, kind=1, share=bytes(40)) == cohort.share_commitment(
+                index, holder=peer, kind=1, share=bytes(40)
+            )

@@ -50,7 +50,11 @@ def test_everyone_opens_what_everyone_dealt_and_a_threshold_rebuilds_both_secret
             assert canonical.all()
             assert points.tolist() == [holder + 1 for holder in holders]
             rebuilt = reconstruct(
-                limbs[np.newaxis], points, np.ones((1, threshold), np.bool_), np.array([dealer + 1]), threshold
+                limbs[np.newaxis],
+                points=points,
+                available=np.ones((1, threshold), np.bool_),
+                dealer_points=np.array([dealer + 1]),
+                threshold=threshold,
             )
             assert limbs_to_secret(rebuilt[0]) == secret
 
@@ -78,6 +82,6 @@ def test_an_answer_is_one_share_of_each_pair_by_the_survivor_set():
     held = np.array([False, True, True, False, True, False, False])
     survivors = np.array([True, True, False, True, True, True, True])
     pairs = b"".join(bytes([dealer]) * SHARE_BYTES + bytes([16 + dealer]) * SHARE_BYTES for dealer in (1, 2, 4))
-    answer = select_answer(held, survivors, pairs)
+    answer = select_answer(held, survivors=survivors, pairs=pairs)
     # A survivor's self-mask seed comes second in its pair, the mask key of one that vanished first.
     assert answer == b"".join(bytes([value]) * SHARE_BYTES for value in (17, 2, 20))

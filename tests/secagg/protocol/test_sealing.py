@@ -34,24 +34,24 @@ OTHERS = (
 def test_what_is_sealed_opens_and_is_as_long_as_the_page_says():
     made = context()
     key = made.derive_key(SECRET)
-    sealed = made.seal(key, NONCE, PLAINTEXT)
+    sealed = made.seal(key, nonce=NONCE, plaintext=PLAINTEXT)
     assert sealed[:NONCE_BYTES] == NONCE
     assert len(sealed) == len(PLAINTEXT) + SEAL_OVERHEAD_BYTES
-    assert made.unseal(key, sealed) == PLAINTEXT
+    assert made.unseal(key, sealed=sealed) == PLAINTEXT
 
 
 def test_under_any_other_context_key_or_byte_it_does_not_open():
     made = context()
     key = made.derive_key(SECRET)
-    sealed = made.seal(key, NONCE, PLAINTEXT)
+    sealed = made.seal(key, nonce=NONCE, plaintext=PLAINTEXT)
     for changes in OTHERS:
-        assert context(**changes).unseal(key, sealed) is None, changes
-    assert made.unseal(made.derive_key(b"t" * 32), sealed) is None
+        assert context(**changes).unseal(key, sealed=sealed) is None, changes
+    assert made.unseal(made.derive_key(b"t" * 32), sealed=sealed) is None
     for place in range(len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
-        assert made.unseal(key, bytes(changed)) is None
-    assert made.unseal(key, sealed[:-1]) is None
+        assert made.unseal(key, sealed=bytes(changed)) is None
+    assert made.unseal(key, sealed=sealed[:-1]) is None
 
 
 def test_no_two_contexts_have_one_key():

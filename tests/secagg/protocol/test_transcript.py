@@ -50,7 +50,7 @@ def test_a_hash_is_over_the_label_and_the_frame():
 
 def test_a_key_depends_on_secret_salt_use_and_fields():
     made = [
-        derive_key(suite, secret, salt, use, *more)
+        derive_key(suite, secret, *more, salt=salt, use=use)
         for suite, secret, salt, use, more in itertools.product(
             Suite, (b"s", b"t"), (b"", b"x"), (labels.SEAL_KEY, labels.SELF_MASK), ((), (b"",), (b"f",))
         )
@@ -81,10 +81,14 @@ def test_roster_and_dealers_are_in_the_contexts_where_every_client_sees_them():
     sparse = make_params(AdversaryModel.HONEST_BUT_CURIOUS, n=7, neighbours=4, min_survivors=6)
     for params, shown in ((complete, True), (sparse, False)):
         assert params.shows_roster is shown
-        rosters = {roster_context(params, bytes(32), digest * 32) for digest in (b"a", b"b")}
-        tasks = {task_context(params, bytes(32), NO_MODEL, dealers) for dealers in (b"\x01", b"\x03")}
+        rosters = {roster_context(params, session_ctx=bytes(32), roster_hash=digest * 32) for digest in (b"a", b"b")}
+        tasks = {
+            task_context(params, roster_ctx=bytes(32), model_digest=NO_MODEL, dealers=dealers)
+            for dealers in (b"\x01", b"\x03")
+        }
         assert (len(rosters), len(tasks)) == ((2, 2) if shown else (1, 1))
-    assert task_context(complete, bytes(32), NO_MODEL, b"") != task_context(complete, bytes(32), b"m" * 32, b"")
+    other = task_context(complete, roster_ctx=bytes(32), model_digest=b"m" * 32, dealers=b"")
+    assert task_context(complete, roster_ctx=bytes(32), model_digest=NO_MODEL, dealers=b"") != other
 
 
 def test_digests_of_different_uses_and_subjects_differ():
@@ -97,11 +101,11 @@ def test_digests_of_different_uses_and_subjects_differ():
             consistency_digest(SUITE, bytes(32), roster_hash=bytes(32), survivors=b"\x07", total=total)
             for total in (3, 4)
         ),
-        *(self_mask_commitment(SUITE, bytes(32), client, bytes(32)) for client in (1, 2)),
+        *(self_mask_commitment(SUITE, roster_ctx=bytes(32), client=client, seed=bytes(32)) for client in (1, 2)),
     ]
     assert len(set(made)) == len(made)
     commitments = [
-        share_commitment(SUITE, bytes(32), dealer, holder, kind, share)
+        share_commitment(SUITE, bytes(32), dealer=dealer, holder=holder, kind=kind, share=share)
         for dealer, holder in ((1, 2), (2, 1))
         for kind in (1, 2)
         for share in (bytes(40), b"x" * 40)

@@ -27,7 +27,7 @@ def test_a_message_is_a_header_and_an_array_with_its_type():
     data = encode(KEYS, Suite.CHACHA20, SESSION)
     assert data[:HEADER_BYTES] == b"SAGG" + bytes([1, Suite.CHACHA20, 2]) + SESSION
     assert msgspec.msgpack.decode(data[HEADER_BYTES:]) == [2, KEYS.seal_key, KEYS.mask_key, KEYS.signature]
-    assert decode(data, 7, PARAMS, SESSION) == KEYS
+    assert decode(data, 7, PARAMS, session_id=SESSION) == KEYS
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_part_of_the_header_counts(place: int, reason: str):
     data = bytearray(encode(KEYS, Suite.CHACHA20, SESSION))
     data[place] ^= 0x40
     with pytest.raises(MalformedMessageError, match=reason) as caught:
-        decode(bytes(data), 7, PARAMS, SESSION)
+        decode(bytes(data), 7, PARAMS, session_id=SESSION)
     assert caught.value.culprit == 7
 
 
@@ -47,7 +47,7 @@ def test_the_body_must_be_of_the_headers_type_and_end():
     other = encode(SurvivorSet(b"", 5), Suite.CHACHA20, SESSION)
     for wrong in (data[:HEADER_BYTES] + other[HEADER_BYTES:], data + b"x", data[:-1], data[:HEADER_BYTES], b"SAGG"):
         with pytest.raises(MalformedMessageError):
-            decode(wrong, SERVER, PARAMS, SESSION)
+            decode(wrong, SERVER, PARAMS, session_id=SESSION)
 
 
 def test_an_invitation_gives_parameters_and_session():

@@ -27,9 +27,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     for module in (secagg.protocol.cohort, secagg.protocol.sealing):
         derive = module.derive_key
 
-        def derived(*arguments, derive=derive):
+        def derived(*arguments, derive=derive, **named):
             counted["derivations"] += 1
-            return derive(*arguments)
+            return derive(*arguments, **named)
 
         monkeypatch.setattr(module, "derive_key", derived)
     return counted

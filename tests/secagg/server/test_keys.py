@@ -10,7 +10,7 @@ from tests.kit.sessions import ACTIVE, CURIOUS, A, B, C, D, E, Live, given, make
 
 
 def advertised(live: Live, client: int) -> AdvertiseKeys:
-    return decode(live.answer(client, live.outbound[client]), client, live.params, live.server.session_id)
+    return decode(live.answer(client, live.outbound[client]), client, live.params, session_id=live.server.session_id)
 
 
 @models

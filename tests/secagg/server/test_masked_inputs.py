@@ -11,7 +11,7 @@ from tests.kit.sessions import A, E, Live, at_stage, given, make_params, models
 
 
 def answered(live: Live, client: int) -> MaskedInput:
-    return decode(live.answer(client, live.outbound[client]), client, live.params, live.server.session_id)
+    return decode(live.answer(client, live.outbound[client]), client, live.params, session_id=live.server.session_id)
 
 
 @models

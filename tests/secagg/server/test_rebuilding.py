@@ -41,7 +41,7 @@ def test_of_each_dealer_one_secret_is_rebuilt_and_the_masks_come_off(adversary):
     }
     summed = stage.facts.summed
     total = summed.masked_sum.copy()
-    task = stage._cohort.task_context(summed.dealt.model_digest, summed.dealt.dealers)
+    task = stage._cohort.task_context(summed.dealt.model_digest, dealers=summed.dealt.dealers)
     remove_masks(stage._cohort, secrets, survivors=stage._survivors, task_ctx=task, masked_sum=total, executor=None)
     assert total.tolist() == live.plain_sum(set(live.clients) - {E})
 

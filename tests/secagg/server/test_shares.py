@@ -15,7 +15,7 @@ def test_each_record_is_delivered_to_the_peer_it_was_made_for(adversary):
     tables = {}
     for client in ids:
         reply = live.answer(client, live.outbound[client])
-        tables[client] = decode(reply, client, live.params, live.server.session_id).table
+        tables[client] = decode(reply, client, live.params, session_id=live.server.session_id).table
         live.server.receive(client, reply)
     live.close()
     for holder in ids:

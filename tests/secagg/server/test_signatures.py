@@ -15,7 +15,7 @@ def test_signatures_are_asked_to_be_answered_in_roster_order():
         if client == E:
             continue
         reply = live.answer(client, live.outbound[client])
-        signed[client] = decode(reply, client, live.params, live.server.session_id).signature
+        signed[client] = decode(reply, client, live.params, session_id=live.server.session_id).signature
         live.server.receive(client, reply)
     live.close()
     ids = sorted(live.clients)
@@ -27,7 +27,7 @@ def test_signatures_are_asked_to_be_answered_in_roster_order():
 def test_a_signature_that_does_not_verify_is_refused_and_its_sender_is_named():
     live = at_stage(Live(make_params()), "consistency")
     stage = live.server._current
-    others = decode(live.answer(B, live.outbound[B]), B, live.params, live.server.session_id)
+    others = decode(live.answer(B, live.outbound[B]), B, live.params, session_id=live.server.session_id)
     for wrong in (ConsistencySignature(bytes(64)), others):
         with pytest.raises(AuthenticationError) as caught:
             stage.receive(A, wrong)

@@ -9,7 +9,7 @@ from tests.kit.sessions import A, B, E, Live, at_stage, make_params, models
 
 
 def answered(live: Live, client: int) -> UnmaskingShares:
-    return decode(live.answer(client, live.outbound[client]), client, live.params, live.server.session_id)
+    return decode(live.answer(client, live.outbound[client]), client, live.params, session_id=live.server.session_id)
 
 
 @models

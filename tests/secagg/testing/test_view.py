@@ -34,7 +34,9 @@ def test_an_honest_session_exposes_nobody(adversary):
     view = watched(live)
     assert view.roster == tuple(sorted(live.clients))
     for client in live.clients:
-        answer = decode(live.answer(client, live.outbound[client]), client, live.params, live.server.session_id)
+        answer = decode(
+            live.answer(client, live.outbound[client]), client, live.params, session_id=live.server.session_id
+        )
         view.answered(client, answer)
     assert view.exposed() == frozenset()
 

@@ -11,7 +11,7 @@ from tests.kit.bench_scene import FIGURES, only
 
 
 def test_masks_that_are_wrong_are_found(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fl.app.bench.bench, "apply_masks", lambda *_: None)
+    monkeypatch.setattr(fl.app.bench.bench, "apply_masks", lambda *_, **__: None)
     figures = {one.name: one.right for one in fl.app.bench.bench._masks(replace(QUICK, figure_s=0.0))}
     assert figures["mask_one_thread"] is False
     assert figures["mask_chacha20"] is False
@@ -92,6 +92,6 @@ def test_openssl_is_asked_only_where_it_is(openssl: list, monkeypatch: pytest.Mo
 
 
 def test_a_signature_that_holds_for_anything_is_found(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fl.app.bench.bench, "verify", lambda *_: None)
+    monkeypatch.setattr(fl.app.bench.bench, "verify", lambda *_, **__: None)
     figures = {one.name: one.right for one in fl.app.bench.bench._keys(replace(QUICK, figure_s=0.0))}
     assert figures == {"x25519": True, "hkdf": True, "ed25519_verify": False}

@@ -47,7 +47,9 @@ def test_a_round_that_was_reserved_counts_in_full(place: Path):
     with ExitStack() as stack:
         run = stack.enter_context(open_run(read_config(config), resume=True))
         assert run.privacy is not None
-        run.privacy.ledger.reserve(run.privacy.plan.reserve(2, b"\1" * 16, 2.0, bytes(32), bytes(32)))
+        run.privacy.ledger.reserve(
+            run.privacy.plan.reserve(2, b"\1" * 16, clip=2.0, context=bytes(32), roster=bytes(32))
+        )
     with open_run(read_config(config), resume=True) as run:
         record = recovered(run).record
     assert record is not None
