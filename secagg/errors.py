@@ -90,6 +90,36 @@ class StateSpentError(LocalError):
         return f"{self.state} is over: it takes its step once; go on with what it returned, or begin a new session"
 
 
+class ForeignProcessError(LocalError):
+    """A state was used in a process that did not make it, as after `fork`. Fields: `state`, `made_in`, `used_in`: pids.
+
+    The state is usable where it was made.
+    """
+
+    def __init__(self, state: str, made_in: int, used_in: int) -> None:
+        super().__init__(state, made_in, used_in)
+        self.state = state
+        self.made_in = made_in
+        self.used_in = used_in
+
+    def __str__(self) -> str:
+        return (
+            f"{self.state} belongs to process {self.made_in}, and this is process {self.used_in}: use it there, or open"
+            " a snapshot here that nobody else uses"
+        )
+
+
+class ReentrantCallError(LocalError):
+    """A call came from within another call of the same object, which would wait for itself. Field: `state`."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"{self.state} is in the middle of a call of this thread: call it again when that has returned"
+
+
 class TaskResultError(SecAggError):
     """An executor returned something that the task handed to it does not. Fields: `returned`, `expected`.
 

@@ -1,9 +1,9 @@
 """A client behind bytes in, bytes out: the states of `secagg.client.states` for callers that move bytes."""
 
 import hashlib
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import NamedTuple
 
 from secagg.checks import check_client_id
 from secagg.client.advertising_keys import AdvertisingKeys, check_identity
@@ -26,6 +26,7 @@ from secagg.protocol.messages import INVITATION_BYTES, Abort, AbortCode, MaskedI
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
+from secagg.protocol.turns import Turns
 from secagg.protocol.wire import decode, decode_invitation, encode, immutable
 from secagg.stages import Stage
 
@@ -41,11 +42,27 @@ class _Snapshot(Secrets, frozen=True):
     aborted: AbortCode | None
 
 
+class _Place(NamedTuple):
+    """Where a session stands. One assignment moves it on, so that no interruption leaves it between two places."""
+
+    state: ClientState | None = None
+    session: tuple[SessionParams, bytes] | None = None
+    accepted: tuple[bytes, ...] = ()
+    """The digests of the server's accepted messages."""
+    last_reply: bytes | None = None
+    over: bool = False
+    aborted: AbortCode | None = None
+
+    def __repr__(self) -> str:
+        return "<_Place>"
+
+
 class ClientSession(Uncopyable):
     """One client's part in one session.
 
     Feed `receive` what the server sent, send what it returns. `wants_input` says when the next
-    message must come with the vector. Calls from several threads take turns.
+    message must come with the vector. Calls from several threads take turns; a forked child is refused. What interrupts
+    `receive` (a signal, an alarm, too little memory) leaves the session as it was, or over where its secrets were used.
 
     Args:
         client: this client's id, as the transport authenticates it.
@@ -55,8 +72,8 @@ class ClientSession(Uncopyable):
         before_answering: called with the stage before each answer but the first, when the message for it has come. What
             it raises is raised by `receive`, and nothing is answered. A `RemoteError` ends the session, as any of the
             server's faults does; anything else leaves it as it was. It may be called again for one stage, where a
-            message turns out to be malformed or the vector to be unusable. It must not call this session: that waits
-            for itself.
+            message turns out to be malformed or the vector to be unusable. It must not call this session: that is a
+            `ReentrantCallError`.
 
     Raises:
         InvalidParameterError: the client's id is none.
@@ -68,18 +85,13 @@ class ClientSession(Uncopyable):
     """
 
     __slots__ = (
-        "_accepted",
         "_before_answering",
         "_client",
         "_executor",
         "_identity",
-        "_last_reply",
-        "_lock",
-        "_over",
+        "_place",
         "_policy",
-        "_session",
-        "_state",
-        "aborted",
+        "_turns",
     )
 
     def __init__(
@@ -98,13 +110,8 @@ class ClientSession(Uncopyable):
         self._identity = identity
         self._executor = executor
         self._before_answering = before_answering
-        self._state: ClientState | None = None
-        self._session: tuple[SessionParams, bytes] | None = None
-        self._over = False
-        self._lock = threading.Lock()
-        self._accepted: tuple[bytes, ...] = ()
-        self._last_reply: bytes | None = None
-        self.aborted: AbortCode | None = None
+        self._place = _Place()
+        self._turns = Turns("the session")
 
     def __repr__(self) -> str:
         return f"<ClientSession of client {self._client}, {self.phase}>"
@@ -112,24 +119,32 @@ class ClientSession(Uncopyable):
     @property
     def phase(self) -> str:
         """The current state's name, or what the session waits for outside of them."""
-        if self._state is not None:
-            return type(self._state).__name__
-        return "over" if self._over else "awaiting the invitation"
+        place = self._place
+        if place.state is not None:
+            return type(place.state).__name__
+        return "over" if place.over else "awaiting the invitation"
 
     @property
     def over(self) -> bool:
         """Whether the session has given its answer, failed or was aborted."""
-        return self._over
+        return self._place.over
+
+    @property
+    def aborted(self) -> AbortCode | None:
+        """Why the server ended the session, if it did."""
+        return self._place.aborted
 
     @property
     def params(self) -> SessionParams | None:
         """The parameters that this client accepted, None before the invitation."""
-        return None if self._session is None else self._session[0]
+        session = self._place.session
+        return None if session is None else session[0]
 
     @property
     def session_id(self) -> bytes | None:
         """The session's 16 bytes, None before the invitation."""
-        return None if self._session is None else self._session[1]
+        session = self._place.session
+        return None if session is None else session[1]
 
     @property
     def context(self) -> bytes | None:
@@ -138,7 +153,8 @@ class ClientSession(Uncopyable):
         Clients and server of one session have the same, and no two sessions have: what the application derives for all
         of them alike, such as a rotation, follows from it.
         """
-        return None if self._session is None else session_context(*self._session)
+        session = self._place.session
+        return None if session is None else session_context(*session)
 
     @property
     def wants_input(self) -> bool:
@@ -171,36 +187,38 @@ class ClientSession(Uncopyable):
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
-        with self._lock:
+        with self._turns.taken():
             return self._receive(data, Input(vector, model_digest, self._executor))
 
     def _receive(self, data: bytes | bytearray | memoryview, given: Input) -> bytes | None:
-        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
+        place = self._place
+        limit = INVITATION_BYTES if place.session is None else largest_message_bytes(place.session[0])
         data = immutable(data, limit, SERVER)
         digest = hashlib.sha256(data).digest()
-        if digest in self._accepted:
-            return self._last_reply if digest == self._accepted[-1] else None
-        if self._over or (self._session is not None and self._state is None):
+        if digest in place.accepted:
+            return place.last_reply if digest == place.accepted[-1] else None
+        if place.over or (place.state is not None and place.state.spent):
             raise StateSpentError("the session")
         try:
-            reply = self._advance(data, given)
+            following, reply = self._advance(place, data, given)
+            encoded = None
+            if reply is not None and following.session is not None:
+                params, session_id = following.session
+                encoded = encode(reply, params.suite, session_id)
+            # The masked input is not kept: it is large, and its loss is a dropout like any other.
+            kept = None if isinstance(reply, MaskedInput) else encoded
+            self._place = following._replace(accepted=(*place.accepted, digest), last_reply=kept)
         except MalformedMessageError:
             raise
         except RemoteError:
             self._end()
             raise
         finally:
-            if self._session is not None and (self._state is None or self._state.spent):
+            state = self._place.state
+            if state is not None and state.spent:
                 # The last answer was given; or something failed half-way, such as an executor: the secrets are gone,
                 # and so is the session.
                 self._end()
-        encoded = None
-        if reply is not None and self._session is not None:
-            params, session_id = self._session
-            encoded = encode(reply, params.suite, session_id)
-        self._accepted = (*self._accepted, digest)
-        # The masked input is not kept: it is large, and its loss is a dropout like any other.
-        self._last_reply = None if isinstance(reply, MaskedInput) else encoded
         return encoded
 
     def leave(self, code: AbortCode = AbortCode.LEAVING) -> bytes | None:
@@ -209,23 +227,30 @@ class ClientSession(Uncopyable):
         Returns:
             The message that tells the server, or None where no session was begun.
         """
-        with self._lock:
-            session = self._session
-            self._end()
-            self._accepted, self._last_reply = (), None
+        with self._turns.taken():
+            session = self._place.session
+            self._place = _Place(session=session, over=True, aborted=self._place.aborted)
         return None if session is None else encode(Abort(code), session[0].suite, session[1])
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
         """Returns a snapshot: a secret, encrypted if a 32-byte wrapping key is given. Never the identity key."""
-        with self._lock:
+        with self._turns.taken():
             return self._to_bytes(wrapping_key)
 
     def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
-        held = None if self._state is None else self._state._peek()
+        place = self._place
+        held = None if place.state is None else place.state._peek()
         if isinstance(held, Invited):
             raise InvalidStateError("no snapshot is taken between the invitation and the keys")
         content = _Snapshot(
-            self._client, self._policy, self._over, held, self._session, self._accepted, self._last_reply, self.aborted
+            self._client,
+            self._policy,
+            place.over,
+            held,
+            place.session,
+            place.accepted,
+            place.last_reply,
+            place.aborted,
         )
         return write_snapshot(SnapshotRole.CLIENT, content, wrapping_key)
 
@@ -249,46 +274,50 @@ class ClientSession(Uncopyable):
         if content.session is not None and content.session[0].adversary is not content.policy.adversary:
             raise InvalidStateError("the snapshot's session is of another adversary model than its policy")
         session = cls(content.client, content.policy, identity, executor=executor, before_answering=before_answering)
-        session._over = content.over
-        session._session = content.session
-        session._accepted = content.accepted
-        session._last_reply = content.last_reply
-        session.aborted = content.aborted
-        if content.held is not None:
-            session._state = restored(content.held, content.policy.adversary, identity)
+        state = None if content.held is None else restored(content.held, content.policy.adversary, identity)
+        session._place = _Place(
+            state, content.session, content.accepted, content.last_reply, content.over, content.aborted
+        )
         return session
 
-    def _advance(self, data: bytes, given: Input) -> Message | None:
-        if self._session is None:
-            return self._accept_invitation(data)
-        params, session_id = self._session
+    def _advance(self, place: _Place, data: bytes, given: Input) -> tuple[_Place, Message | None]:
+        """Returns the next place, and what to answer. Of this session only the state's secrets are used up."""
+        if place.session is None:
+            return self._accept_invitation(place, data)
+        params, session_id = place.session
         message = decode(data, SERVER, params, session_id=session_id)
         if isinstance(message, Abort):
-            self.aborted = message.code
-            self._end()
-            return None
-        transition = self._transition
-        if transition is None or self._state is None or not isinstance(message, transition.expects):
-            expected = Message if transition is None else transition.expects
-            raise UnexpectedMessageError(SERVER, type(message).__name__, expected.__name__)
+            return place._replace(state=None, over=True, aborted=message.code), None
+        if place.state is None:
+            raise StateSpentError("the session")
+        transition = transition_of(place.state)
+        if not isinstance(message, transition.expects):
+            raise UnexpectedMessageError(SERVER, type(message).__name__, transition.expects.__name__)
         if self._before_answering is not None:
             self._before_answering(transition.stage)
-        self._state, reply = transition.take(self._state, message, given)
-        return reply
+        state, reply = transition.take(place.state, message, given)
+        return place._replace(state=state, over=state is None), reply
 
-    def _accept_invitation(self, data: bytes) -> Message:
-        params, session_id = decode_invitation(data)
-        self._session = (params, session_id)
-        state = AdvertisingKeys(params, session_id, self._client, self._policy, identity=self._identity)
-        self._state, reply = state.advertise_keys()
-        return reply
+    def _accept_invitation(self, place: _Place, data: bytes) -> tuple[_Place, Message]:
+        session = decode_invitation(data)
+        try:
+            state = AdvertisingKeys(*session, self._client, self._policy, identity=self._identity)
+            following, reply = state.advertise_keys()
+        except RemoteError:
+            # Refused; but the server can still be told so.
+            self._place = place._replace(session=session)
+            raise
+        return place._replace(state=following, session=session), reply
+
+    @property
+    def _state(self) -> ClientState | None:
+        return self._place.state
 
     @property
     def _transition(self) -> Transition | None:
         # Read once: another thread may end the session meanwhile.
-        state = self._state
+        state = self._place.state
         return None if state is None else transition_of(state)
 
     def _end(self) -> None:
-        self._state = None
-        self._over = True
+        self._place = self._place._replace(state=None, over=True)

@@ -18,9 +18,10 @@ can take those masks off a masked input, and cannot compute any other mask.
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, wait, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,8 @@ __all__ = [
 Words: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 
-class MaskTask(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class MaskTask:
     """What `sum_masks` computes: plain data, which any executor can carry to its workers.
 
     Attributes:
@@ -73,6 +75,9 @@ class MaskTask(NamedTuple):
 SHARD_BYTES: Final = 8 << 20
 """The most bytes that one executor task returns: what a worker holds, and what is lost with it. Each task opens
 every keystream anew, which against one task for all costs 0.5 % at this size, 4 % at 1 MiB and 15 % at 256 KiB."""
+
+PATIENCE_S: Final = 1.0
+"""How long a task may wait for a worker before the thread that needs it does it itself."""
 
 OUTSTANDING_SHARDS: Final = 32
 """Tasks handed to the executor at a time: two for each of 16 workers, and few to cancel after a failure."""
@@ -121,8 +126,9 @@ def apply_masks(
         subtract: stream keys, 32 bytes each.
         suite: the session's suite.
         executor: runs `sum_masks` for parts of the sum; None computes in this thread. The result is the
-            same. The stream keys travel to its workers, and what they return is believed as far as its
-            form: use an executor that you would trust with the masked vector.
+            same. This thread takes over what no worker has begun for `PATIENCE_S`, so it may be one of the
+            executor's own. The stream keys travel to its workers, and what they return is believed as far as its form: use an
+            executor that you would trust with the masked vector.
 
     Raises:
         InvalidInputError: the accumulator has another shape, dtype or layout.
@@ -321,7 +327,13 @@ def _map_in_order(executor: Executor, tasks: Iterable[MaskTask]) -> Iterator[Wor
 
 
 def _result(task: MaskTask, future: Future[Words]) -> Words:
-    """Waits for a task and checks the form of what came back, which may have come from another machine."""
+    """Waits for a task and checks the form of what came back, which may have come from another machine.
+
+    A task that no worker has begun for a while is done here: if this thread is itself one of the executor's, all the
+    others may be waiting as it would.
+    """
+    if not wait([future], PATIENCE_S).done and future.cancel():
+        return sum_masks(task)
     result: object = future.result()
     expected = f"{len(task.coordinates)} words of {task.dtype}"
     # No subclass: it could bring additions of its own.

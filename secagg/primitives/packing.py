@@ -126,8 +126,8 @@ def unpack(data: bytes | memoryview, *, length: int, modulus_bits: int) -> Words
     return words
 
 
-def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int) -> None:
-    """Unpacks a dense bit string block by block and adds it to `accumulator` in place.
+def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int, *, out: Words | None = None) -> None:
+    """Unpacks a dense bit string block by block and adds it to `accumulator`, in place or into `out`.
 
     The whole unpacked vector never exists. Everything is checked before the first addition.
 
@@ -136,19 +136,24 @@ def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int) 
             Additions wrap at the width of the dtype, not at 2**modulus_bits.
         data: the encoding of `length` words.
         modulus_bits: bits of a word, 1 to 64.
+        out: an array like `accumulator` that gets the sum in its place; `accumulator` is then only read, so that an
+            interruption half-way leaves it as it was.
 
     Raises:
-        InvalidInputError: `accumulator` has another shape or dtype, or as `check_packed`.
+        InvalidInputError: `accumulator` or `out` has another shape or dtype, or as `check_packed`.
         InvalidParameterError: `modulus_bits` is not 1 to 64.
     """
     _check_words("accumulator", accumulator, word_dtype(modulus_bits))
-    if not accumulator.flags.writeable:
-        raise InvalidInputError("accumulator", "it is read-only", "writable")
+    target = accumulator if out is None else out
+    _check_words("out", target, word_dtype(modulus_bits))
+    if target.shape != accumulator.shape:
+        raise InvalidInputError("out", f"{target.shape[0]} words", f"{accumulator.shape[0]} words, as in accumulator")
+    if not target.flags.writeable:
+        raise InvalidInputError("accumulator" if out is None else "out", "it is read-only", "writable")
     length = accumulator.shape[0]
     check_packed(data, length=length, modulus_bits=modulus_bits)
     for place, block in _unpacked_blocks(data, length, modulus_bits):
-        target = accumulator[place].reshape(block.shape)
-        np.add(target, block, out=target)
+        np.add(accumulator[place].reshape(block.shape), block, out=target[place].reshape(block.shape))
 
 
 def _check_words(field: str, words: Words, dtype: WordDtype) -> None:

@@ -9,6 +9,7 @@ from secagg.protocol.messages import AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, derive_key, frame, session_context
+from secagg.protocol.turns import Turns
 from secagg.protocol.wire import decode
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaskedInput",
     "Message",
     "SnapshotRole",
+    "Turns",
     "Uncopyable",
     "decode",
     "derive_key",

@@ -1,10 +1,11 @@
 """Single-use states: one transition each, no copies, nothing secret in sight."""
 
+import os
 from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
-from secagg.errors import InvalidStateError, StateSpentError
+from secagg.errors import ForeignProcessError, InvalidStateError, StateSpentError
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -36,14 +37,15 @@ class SingleUse(Uncopyable, Generic[Held]):
     """A state that makes exactly one transition.
 
     Security: a state that could be copied could answer twice, for example sign two survivor sets.
-    `copy` and `pickle` refuse; the one way out is a session's snapshot, whose rule is: save, then send.
+    `copy`, `pickle` and a forked child refuse; the one way out is a session's snapshot, whose rule is: save, then send.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_process")
 
     def __init__(self, held: Held) -> None:
         # A list, because `pop` is atomic: two threads cannot both take the content.
         self._held = [held]
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self._held else ', spent'}>"
@@ -60,6 +62,9 @@ class SingleUse(Uncopyable, Generic[Held]):
             raise StateSpentError(type(self).__name__) from None
 
     def _spend(self) -> Held:
+        here = os.getpid()
+        if here != self._process:
+            raise ForeignProcessError(type(self).__name__, self._process, here)
         try:
             return self._held.pop()
         except IndexError:

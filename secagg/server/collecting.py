@@ -75,11 +75,10 @@ class Collecting(ABC, Generic[Facts, Expected]):
         self.params = params
         self.awaited = awaited
         self.faults = faults
-        self._received: set[ClientId] = set()
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, {len(self._received)} of {len(self.awaited)} received>"
+        return f"<{type(self).__name__}, {len(self.received)} of {len(self.awaited)} received>"
 
     @property
     def roster_hash(self) -> bytes | None:
@@ -87,9 +86,9 @@ class Collecting(ABC, Generic[Facts, Expected]):
         return None
 
     @property
+    @abstractmethod
     def received(self) -> frozenset[ClientId]:
         """The clients whose message was accepted."""
-        return frozenset(self._received)
 
     @property
     def closed(self) -> bool:
@@ -115,7 +114,7 @@ class Collecting(ABC, Generic[Facts, Expected]):
             raise UnexpectedMessageError(sender, type(message).__name__, self.expects.__name__)
         if sender not in self.awaited:
             raise UnexpectedMessageError(sender, type(message).__name__, f"a client that is awaited at {self.stage}")
-        if sender in self._received:
+        if self._has(sender):
             raise UnexpectedMessageError(sender, f"a second {type(message).__name__}", "one from each client")
         try:
             message.require_lengths(sender, self.params, self._roster_size())
@@ -123,7 +122,6 @@ class Collecting(ABC, Generic[Facts, Expected]):
         except RemoteError as error:
             self.note_fault(sender, error)
             raise
-        self._received.add(sender)
 
     def note_fault(self, sender: ClientId, error: RemoteError) -> None:
         """Notes a client's first fault; later ones are not kept, so that faults stay bounded."""
@@ -156,7 +154,14 @@ class Collecting(ABC, Generic[Facts, Expected]):
     def _roster_size(self) -> int: ...
 
     @abstractmethod
-    def _accept(self, sender: ClientId, message: Expected) -> None: ...
+    def _has(self, sender: ClientId) -> bool: ...
+
+    @abstractmethod
+    def _accept(self, sender: ClientId, message: Expected) -> None:
+        """Checks a message, then takes it: the last assignment is the one that marks its sender as received.
+
+        So an interruption leaves the message untaken, and it may come again.
+        """
 
     @abstractmethod
     def _shortage(self) -> TooFewClientsError | None: ...
@@ -178,7 +183,7 @@ class CollectingFromRoster(Collecting[Facts, Expected]):
         size = len(self._index)
         present = np.ones(size, np.bool_) if awaited is None else members(awaited, size)
         super().__init__(facts, enrolled.invitees.params, frozenset(self._clients(present)), faults)
-        self._arrived = np.zeros(size, np.bool_)
+        self._marks = np.zeros(size, np.bool_)
         self._neighbours = self._cohort.graph.table
         """Everyone's neighbours by roster index, shape (size, k)."""
         self._places = self._cohort.graph.places
@@ -188,6 +193,19 @@ class CollectingFromRoster(Collecting[Facts, Expected]):
     def roster_hash(self) -> bytes | None:
         """The hash of who advertised which keys."""
         return self._cohort.roster_hash
+
+    @property
+    def received(self) -> frozenset[ClientId]:
+        """The clients whose message was accepted."""
+        return frozenset(self._clients(self._arrived))
+
+    @property
+    def _arrived(self) -> Present:
+        """Whose message was accepted, by roster index, shape (size,)."""
+        return self._marks
+
+    def _has(self, sender: ClientId) -> bool:
+        return bool(self._arrived[self._index[sender]])
 
     def _roster_size(self) -> int:
         return len(self._index)

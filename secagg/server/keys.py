@@ -79,7 +79,15 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         super().__init__(facts, facts.params, facts.clients, faults)
         self._session_ctx = session_context(facts.params, facts.session_id)
         self._entries: dict[ClientId, RosterEntry] = {}
-        self._keys: set[bytes] = set()
+        self._owners: dict[bytes, ClientId] = {}
+
+    @property
+    def received(self) -> frozenset[ClientId]:
+        """The clients whose message was accepted."""
+        return frozenset(self._entries)
+
+    def _has(self, sender: ClientId) -> bool:
+        return sender in self._entries
 
     def _roster_size(self) -> int:
         return self.params.cohort_size
@@ -90,10 +98,11 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
             self.params, self._session_ctx, entry=entry, identities=self.facts.identities, culprit=sender
         )
         keys = {entry.seal_key, entry.mask_key}
-        if len(keys) != 2 or keys & self._keys:
+        if len(keys) != 2 or any(self._owners.get(key, sender) != sender for key in keys):
             # The first arrival wins: a client that repeats a key later has copied it.
             raise AuthenticationError(sender, "a public key was advertised before")
-        self._keys |= keys
+        for key in keys:
+            self._owners[key] = sender
         self._entries[sender] = entry
 
     def _shortage(self) -> TooFewClientsError | None:

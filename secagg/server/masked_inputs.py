@@ -1,6 +1,7 @@
 """Stage 2 on the server: one running sum of masked vectors, and no vector."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,13 @@ from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
 
 
+class _Counted(NamedTuple):
+    place: int
+    """Which of the two arrays holds the sum."""
+    arrived: Present
+    """Who is in it, by roster index."""
+
+
 class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
     """Stage 2: masked vectors, each checked whole, then added to the one running sum and forgotten."""
 
@@ -38,9 +46,15 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         size = len(self._index)
         self._dealers = members(facts.dealers, size)
         self._unopened = np.zeros(self._neighbours.shape, np.bool_)
-        self._sum = np.zeros(self.params.vector_length, word_dtype(self.params.modulus_bits))
+        words = np.zeros((2, self.params.vector_length), word_dtype(self.params.modulus_bits))
+        self._sums = (words[0], words[1])
+        self._counted = _Counted(0, np.zeros(size, np.bool_))
         task_ctx = self._cohort.task_context(facts.model_digest, dealers=facts.dealers)
         self._task_digest = task_digest(self.params.suite, task_ctx)
+
+    @property
+    def _arrived(self) -> Present:
+        return self._counted.arrived
 
     def _accept(self, sender: ClientId, message: MaskedInput) -> None:
         index = self._index[sender]
@@ -54,9 +68,15 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
             check_packed(message.vector, length=self.params.vector_length, modulus_bits=self.params.modulus_bits)
         except InvalidInputError as error:
             raise self._malformed(sender, f"vector: {error.problem}") from None
-        add_packed(self._sum, message.vector, self.params.modulus_bits)
         self._unopened[index] = unopened
-        self._arrived[index] = True
+        # The new sum is made beside the old one. Both the sum and who is in it then change in one assignment: whatever
+        # interrupts this method, no input is half in the sum, and none is in it twice.
+        current = self._counted
+        other = 1 - current.place
+        add_packed(self._sums[current.place], message.vector, self.params.modulus_bits, out=self._sums[other])
+        arrived = current.arrived.copy()
+        arrived[index] = True
+        self._counted = _Counted(other, arrived)
 
     def _reported(self, index: int, message: MaskedInput) -> Present | None:
         """Returns which of its neighbours a client reports, shape (k,), or None where it names anyone else."""
@@ -104,7 +124,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         # Bonawitz et al. 2017, figure 4, round 2, server: U3 is who sent a masked input, at least t; each of them
         # gets U3.
         survivors = encode_bitmap(self._arrived)
-        summed = Summed(self.facts, survivors, self._unopened, self._sum)
+        summed = Summed(self.facts, survivors, self._unopened, self._sums[self._counted.place])
         outbound = Outbound(self._clients(self._arrived), self._survivor_sets())
         following: CollectingSignatures | CollectingUnmasking
         if self.params.active:

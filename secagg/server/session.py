@@ -1,10 +1,9 @@
 """The server behind bytes in, bytes out: the stages of `secagg.server` for callers that move bytes."""
 
 import secrets
-import threading
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,6 +20,7 @@ from secagg.protocol.messages import Abort, AbortCode, Invitation, Message, larg
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
+from secagg.protocol.turns import Turns
 from secagg.protocol.wire import decode, encode, immutable
 from secagg.server import (
     AnyStage,
@@ -49,12 +49,20 @@ class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aborted: dict[ClientId, AbortCode]
 
 
+class _Place(NamedTuple):
+    current: AnyStage
+    outbound: Mapping[ClientId, bytes]
+    """What the stage before sent when it closed."""
+
+
 class ServerSession(Uncopyable):
     """One session on the server.
 
     Send `invitation` to every client, feed `receive` what they answer, and call `close_stage` when
     your deadline is over or everyone has answered; send what it returns, until it returns the `Result`.
-    Calls from several threads take turns.
+    Calls from several threads take turns. A forked child is refused. What interrupts `receive` (a signal, an alarm,
+    too little memory) leaves the message untaken, and it may come again; what interrupts `close_stage` leaves the
+    stage open, or the session over.
 
     Args:
         params: the session's parameters.
@@ -79,15 +87,22 @@ class ServerSession(Uncopyable):
         session_id = secrets.token_bytes(SESSION_ID_BYTES) if session_id is None else session_id
         self._begin(params, session_id, CollectingKeys(params, session_id, clients, identities), executor)
 
-    def _begin(self, params: SessionParams, session_id: bytes, current: AnyStage, executor: Executor | None) -> None:
+    def _begin(
+        self,
+        params: SessionParams,
+        session_id: bytes,
+        current: AnyStage,
+        executor: Executor | None,
+        *,
+        outbound: Mapping[ClientId, bytes] | None = None,
+    ) -> None:
         self._params = params
         self._session_id = session_id
-        self._current = current
+        # One assignment moves both on: an interruption never leaves a stage with another one's messages.
+        self._place = _Place(current, {} if outbound is None else outbound)
         self._executor = executor
-        self._outbound: Mapping[ClientId, bytes] = {}
-        self._touched = False
         # Two inputs added at the same time would lose words of the sum.
-        self._lock = threading.Lock()
+        self._turns = Turns("the session")
         self.aborted: dict[ClientId, AbortCode] = {}
         """Clients that said that they leave, and why."""
 
@@ -147,7 +162,11 @@ class ServerSession(Uncopyable):
     @property
     def outbound(self) -> Mapping[ClientId, bytes]:
         """What the last `close_stage` returned: send it again where it may have been lost."""
-        return self._outbound
+        return self._place.outbound
+
+    @property
+    def _current(self) -> AnyStage:
+        return self._place.current
 
     def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
         """Takes one client's message.
@@ -162,7 +181,7 @@ class ServerSession(Uncopyable):
             StateSpentError: the session is over.
         """
         check_client_id("sender", sender)
-        with self._lock:
+        with self._turns.taken():
             self._receive(sender, data)
 
     def _receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
@@ -180,7 +199,6 @@ class ServerSession(Uncopyable):
             self.aborted.setdefault(sender, message.code)
             return
         self._current.receive(sender, message)
-        self._touched = True
 
     def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
         """Ends the current stage.
@@ -198,7 +216,7 @@ class ServerSession(Uncopyable):
                 session is unchanged, as more inputs might still help; at unmask it has failed for good.
             StateSpentError: the session is over.
         """
-        with self._lock:
+        with self._turns.taken():
             return self._close_stage(model_digest)
 
     def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
@@ -207,19 +225,19 @@ class ServerSession(Uncopyable):
 
     def _close_stage(self, model_digest: bytes) -> Mapping[ClientId, bytes] | Result:
         current = self._current
+        following: AnyStage
         outbound: Mapping[ClientId, Message]
         if isinstance(current, CollectingUnmasking):
             return current.close(self._executor)
         if isinstance(current, CollectingShares):
-            self._current, outbound = current.close(model_digest)
+            following, outbound = current.close(model_digest)
         else:
             if isinstance(current, CollectingMaskedInputs) and current.can_close:
                 # The sealed shares, the largest thing held for each pair: nobody needs them any more.
-                self._outbound = {}
-            self._current, outbound = current.close()
-        self._outbound = self._encoded(outbound)
-        self._touched = False
-        return self._outbound
+                self._place = _Place(current, {})
+            following, outbound = current.close()
+        self._place = _Place(following, self._encoded(outbound))
+        return self._place.outbound
 
     def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
         """Returns the message that ends the session for every client that gets it.
@@ -235,17 +253,17 @@ class ServerSession(Uncopyable):
             InvalidStateError: a message of the current stage was accepted already.
             StateSpentError: the session is over.
         """
-        with self._lock:
+        with self._turns.taken():
             return self._to_bytes(wrapping_key)
 
     def _to_bytes(self, wrapping_key: bytes | None) -> bytes:
         if self._current.closed:
             raise StateSpentError("the session")
-        if self._touched:
+        if self._current.received:
             raise InvalidStateError("a server's snapshot is taken right after close_stage, before any answer")
         # Most stages send everyone the same message: it is kept once.
         places: dict[bytes, int] = {}
-        outbound = {client: places.setdefault(message, len(places)) for client, message in self._outbound.items()}
+        outbound = {client: places.setdefault(message, len(places)) for client, message in self.outbound.items()}
         facts, faults = self._current.facts, self._current.faults
         content = _Snapshot(self._params, self._session_id, facts, faults, tuple(places), outbound, self.aborted)
         return write_snapshot(SnapshotRole.SERVER, content, wrapping_key)
@@ -263,8 +281,8 @@ class ServerSession(Uncopyable):
         content = read_snapshot(SnapshotRole.SERVER, data, _Snapshot, wrapping_key)
         session = cls.__new__(cls)
         current = _restore(content.facts, dict(content.faults))
-        session._begin(content.params, content.session_id, current, executor)
-        session._outbound = {client: content.messages[place] for client, place in content.outbound.items()}
+        outbound = {client: content.messages[place] for client, place in content.outbound.items()}
+        session._begin(content.params, content.session_id, current, executor, outbound=outbound)
         session.aborted = dict(content.aborted)
         return session
 

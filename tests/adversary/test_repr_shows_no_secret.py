@@ -53,7 +53,14 @@ def test_no_session_state_or_message_shows_a_secret(model: AdversaryModel):
                 continue
             held = session._state._peek()
             snapshot = _Snapshot(
-                client, session._policy, False, held, session._session, session._accepted, session._last_reply, None
+                client,
+                session._policy,
+                False,
+                held,
+                session._place.session,
+                session._place.accepted,
+                session._place.last_reply,
+                None,
             )
             secrets = [*scene.secrets(client), scene.identities[client].seed()]
             parts = [getattr(held, field) for field in held.__struct_fields__]

@@ -390,7 +390,7 @@ class Scene:
         if session._state is not None:
             assert secrets or isinstance(session._state, Unmasking), "only an answer can be empty"
             assert all(secret in session.to_bytes() for secret in secrets), "the search below would find nothing"
-        accepted = session._accepted
+        accepted = session._place.accepted
         with pytest.raises(failure) as raised:
             self.deliver(client, data)
         assert type(raised.value) is failure
@@ -398,7 +398,7 @@ class Scene:
         assert session.over
         assert session.phase == "over"
         assert not session.wants_input
-        assert session._accepted == accepted, "there is nothing new to send again"
+        assert session._place.accepted == accepted, "there is nothing new to send again"
         with pytest.raises(StateSpentError):
             self.deliver(client, data)
         left = session.to_bytes()

@@ -126,11 +126,12 @@ def test_a_task_holds_stream_keys_and_a_range_and_every_key_meets_every_coordina
     executor = InlineExecutor()
     apply_masks(np.zeros(300, np.uint16), add=keys[:4], subtract=keys[4:], suite=Suite.AES_128_CTR, executor=executor)
     met = []
-    for suite, dtype, added, subtracted, coordinates in executor.tasks:
-        assert (suite, dtype, type(coordinates)) == (Suite.AES_128_CTR, np.uint16, range)
+    for task in executor.tasks:
+        added, subtracted = task.add, task.subtract
+        assert (task.suite, task.dtype, type(task.coordinates)) == (Suite.AES_128_CTR, np.uint16, range)
         assert set(added) <= set(keys[:4])
         assert set(subtracted) <= set(keys[4:])
-        met += [(key, coordinate) for key in (*added, *subtracted) for coordinate in coordinates]
+        met += [(key, coordinate) for key in (*added, *subtracted) for coordinate in task.coordinates]
     assert sorted(met) == sorted((key, coordinate) for key in keys for coordinate in range(300))
     # What crosses to another process: seven keys of 32 bytes for each of three ranges, and a few names.
     assert len(pickle.dumps(executor.tasks)) < 3 * 7 * 32 + 1000
