@@ -418,16 +418,20 @@ def test_a_parameter_out_of_range_is_refused(change: dict[str, Any]):
         LowBit(**(PARAMETERS | change))
 
 
+def best_factor(levels: Any, survivors: Any) -> float:
+    return best_range_factor(levels, survivors=survivors)
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "name"),
     [
         (expected_squared_error, (0.0, 1, 1), "range_factor"),
         (expected_squared_error, (1.0, 0, 1), "levels"),
         (expected_squared_error, (1.0, 1, 0), "survivors"),
-        (best_range_factor, (0, 1), "levels"),
-        (best_range_factor, (512, 1), "levels"),
+        (best_factor, (0, 1), "levels"),
+        (best_factor, (512, 1), "levels"),
         (expected_squared_error, (1.0, 2**64 + 1, 1), "levels"),
-        (best_range_factor, (1, 2**33), "survivors"),
+        (best_factor, (1, 2**33), "survivors"),
         (unbiased_range_factor, (0, 1), "dimension"),
         (unbiased_range_factor, (1, 0), "clients"),
         (unbiased_range_factor, (1, 1, 0.0), "probability"),

@@ -86,7 +86,9 @@ def test_the_bounds_cover_what_random_rings_show(offer: tuple[Any, ...]) -> None
     If a bound p holds, more than T p + s failures in T rings have a probability below exp(-s**2 / (2 T p + 2 s / 3))
     (Bernstein), which is 1e-9 for the s below: so rarely would a true bound be found false, with another seed.
     """
-    certificate = certify(*offer, security_bits=1, correctness_bits=1, grinding_bits=0)
+    names = ("clients", "neighbours", "threshold", "corrupt", "dropout", "adversary")
+    offered: dict[str, Any] = dict(zip(names, offer, strict=True))
+    certificate = certify(**offered, security_bits=1, correctness_bits=1, grinding_bits=0)
     found = failures(certificate)
     for bound in certificate.bounds:
         p, x = 2.0**bound.log2_probability, 9 * math.log(10)
