@@ -18,7 +18,7 @@ can take those masks off a masked input, and cannot compute any other mask.
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, wait, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -127,8 +127,8 @@ def apply_masks(
         suite: the session's suite.
         executor: runs `sum_masks` for parts of the sum; None computes in this thread. The result is the
             same. This thread takes over what no worker has begun for `PATIENCE_S`, so it may be one of the
-            executor's own. The stream keys travel to its workers, and what they return is believed as far as its form: use an
-            executor that you would trust with the masked vector.
+            executor's own. The stream keys travel to its workers, and what they return is believed as far as
+            its form: use an executor that you would trust with the masked vector.
 
     Raises:
         InvalidInputError: the accumulator has another shape, dtype or layout.

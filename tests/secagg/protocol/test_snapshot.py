@@ -392,7 +392,7 @@ def test_who_left_survives_a_restart_of_the_server():
 def test_no_snapshot_falls_between_the_invitation_and_the_keys():
     live = Live(make_params(CURIOUS))
     session = live.clients[A]
-    session._state = AdvertisingKeys(live.params, bytes(16), A, live.policy)
+    session._place = session._place._replace(state=AdvertisingKeys(live.params, bytes(16), A, live.policy))
     with pytest.raises(InvalidStateError, match="between the invitation and the keys"):
         session.to_bytes()
 
