@@ -314,26 +314,35 @@ def _aligned_buffer(size: int) -> memoryview:
 def _map_in_order(executor: Executor, tasks: Iterable[MaskTask]) -> Iterator[Words]:
     """Yields `sum_masks` of each task in order, with few of them handed out at a time."""
     outstanding: deque[tuple[MaskTask, Future[Words]]] = deque()
+    patience_s = PATIENCE_S
+
+    def first() -> Words:
+        """A task that no worker has begun for a while is done here, and so are those behind it.
+
+        This thread may itself be one of the executor's, and all the others may be waiting as it would.
+        """
+        nonlocal patience_s
+        task, future = outstanding.popleft()
+        if not wait([future], patience_s).done and future.cancel():
+            patience_s = 0.0
+            return sum_masks(task)
+        patience_s = PATIENCE_S
+        return _result(task, future)
+
     try:
         for task in tasks:
             if len(outstanding) == OUTSTANDING_SHARDS:
-                yield _result(*outstanding.popleft())
+                yield first()
             outstanding.append((task, executor.submit(sum_masks, task)))
         while outstanding:
-            yield _result(*outstanding.popleft())
+            yield first()
     finally:
         for _, future in outstanding:
             future.cancel()
 
 
 def _result(task: MaskTask, future: Future[Words]) -> Words:
-    """Waits for a task and checks the form of what came back, which may have come from another machine.
-
-    A task that no worker has begun for a while is done here: if this thread is itself one of the executor's, all the
-    others may be waiting as it would.
-    """
-    if not wait([future], PATIENCE_S).done and future.cancel():
-        return sum_masks(task)
+    """Waits for a task and checks the form of what came back, which may have come from another machine."""
     result: object = future.result()
     expected = f"{len(task.coordinates)} words of {task.dtype}"
     # No subclass: it could bring additions of its own.

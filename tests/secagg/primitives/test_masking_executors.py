@@ -297,31 +297,60 @@ def test_a_failed_task_propagates_and_leaves_the_vector_as_it_was(fails_at: int,
 
 
 class IdleExecutor(Executor):
-    """Takes tasks and never starts them; asking for the first result is refused."""
+    """Takes tasks and never starts them, but for the first, which fails if an error is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.futures: list[Future] = []
+        self._error = error
 
     def submit(self, _function, /, *_arguments):
         future: Future = Future()
-        if not self.futures:
-            future.result = self._refuse  # type: ignore[method-assign]
+        if not self.futures and self._error is not None:
+            future.set_exception(self._error)
         self.futures.append(future)
         return future
-
-    def _refuse(self):
-        raise TimeoutError
 
 
 def test_few_tasks_are_outstanding_and_a_failure_cancels_them(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(masking, "SHARD_BYTES", 64)
-    executor = IdleExecutor()
+    executor = IdleExecutor(TimeoutError())
     with pytest.raises(TimeoutError):
         apply_masks(
             np.zeros(16 * 1000, np.uint32), add=some_keys(1), subtract=[], suite=Suite.AES_128_CTR, executor=executor
         )
     assert len(executor.futures) == masking.OUTSTANDING_SHARDS
     assert all(future.cancelled() for future in executor.futures[1:])
+
+
+def test_what_no_worker_begins_is_done_by_the_thread_that_needs_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masking, "SHARD_BYTES", 64)
+    monkeypatch.setattr(masking, "PATIENCE_S", 0.01)
+    executor, keys = IdleExecutor(), some_keys(3)
+    words, expected = (np.zeros(16 * 40, np.uint32) for _ in range(2))
+    apply_masks(words, add=keys[:2], subtract=keys[2:], suite=Suite.AES_128_CTR, executor=executor)
+    apply_masks(expected, add=keys[:2], subtract=keys[2:], suite=Suite.AES_128_CTR)
+    assert np.array_equal(words, expected)
+    assert all(future.cancelled() for future in executor.futures)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_of_the_executor_may_call_with_the_executor(workers: int, monkeypatch: pytest.MonkeyPatch):
+    """All workers wait for tasks that are queued behind themselves."""
+    monkeypatch.setattr(masking, "SHARD_BYTES", 64)
+    monkeypatch.setattr(masking, "PATIENCE_S", 0.05)
+    keys, together = some_keys(2), threading.Barrier(workers)
+    expected = np.zeros(16 * 20, np.uint32)
+    apply_masks(expected, add=keys, subtract=[], suite=Suite.AES_128_CTR)
+
+    def masked() -> np.ndarray:
+        together.wait()
+        words = np.zeros(16 * 20, np.uint32)
+        apply_masks(words, add=keys, subtract=[], suite=Suite.AES_128_CTR, executor=pool)
+        return words
+
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(masked) for _ in range(workers)]:
+            assert np.array_equal(future.result(), expected)
 
 
 def test_the_shard_size_keeps_shards_seekable():
