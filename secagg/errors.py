@@ -109,17 +109,6 @@ class ForeignProcessError(LocalError):
         )
 
 
-class ReentrantCallError(LocalError):
-    """A call came from within another call of the same object, which would wait for itself. Field: `state`."""
-
-    def __init__(self, state: str) -> None:
-        super().__init__(state)
-        self.state = state
-
-    def __str__(self) -> str:
-        return f"{self.state} is in the middle of a call of this thread: call it again when that has returned"
-
-
 class TaskResultError(SecAggError):
     """An executor returned something that the task handed to it does not. Fields: `returned`, `expected`.
 

@@ -6,7 +6,6 @@ the plan. From then on the round counts against the budget, whatever the server 
 """
 
 import hashlib
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -39,7 +38,7 @@ from secagg import (
     check_identity,
     read_invitation,
 )
-from secagg.protocol import SnapshotRole, Uncopyable, write_snapshot
+from secagg.protocol import SnapshotRole, Turns, Uncopyable, write_snapshot
 
 __all__ = ["ClientRound"]
 
@@ -56,7 +55,7 @@ class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fiel
 class ClientRound(Uncopyable):
     """One client in one round. Feed `receive` what the server sent, and send what it returns.
 
-    Calls from several threads take turns.
+    Calls from several threads take turns; a forked child is refused.
 
     Args:
         plan: what this client agreed to; from its owner, or read by `PrivatePlan.from_json` and looked at.
@@ -102,7 +101,7 @@ class ClientRound(Uncopyable):
         # The ledger's lines of the step that the session is working on.
         self._lines: Sequence[bytes] = ()
         # These lines and the session's message belong together: no other call may come in between.
-        self._lock = threading.RLock()
+        self._turns = Turns("the round")
 
     def __repr__(self) -> str:
         return f"<ClientRound {self._round_number} of client {self._client}, {self.phase}>"
@@ -175,7 +174,7 @@ class ClientRound(Uncopyable):
             contribution = parts
         elif update is not None or examples is not None or weight != 1 or side_values is not None:
             raise InvalidInputError("contribution", "given, and parts of one too", "one of the two")
-        with self._lock:
+        with self._turns.taken():
             return self._receive(data, contribution, model_digest)
 
     def _receive(self, data: bytes, contribution: Contribution, model_digest: bytes) -> bytes | None:
@@ -202,7 +201,7 @@ class ClientRound(Uncopyable):
 
     def leave(self) -> bytes | None:
         """Ends the round for this client and drops its secrets; returns the message that tells the server, if any."""
-        with self._lock:
+        with self._turns.taken():
             self._over = True
             return None if self._session is None else self._session.leave()
 
@@ -212,7 +211,7 @@ class ClientRound(Uncopyable):
         Raises:
             InvalidStateError: there is no session yet, or the round is over.
         """
-        with self._lock:
+        with self._turns.taken():
             if self._session is None or self._over:
                 raise InvalidStateError("a snapshot is taken of a round that was offered and not refused")
             content = _Snapshot(

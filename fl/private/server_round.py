@@ -14,8 +14,8 @@ from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateSum, PrivateVector
-from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, ServerSession, Stage, StateSpentError
-from secagg.protocol import SnapshotRole, Uncopyable, write_snapshot
+from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, SecAggError, ServerSession, Stage, StateSpentError
+from secagg.protocol import SnapshotRole, Turns, Uncopyable, write_snapshot
 
 __all__ = ["ServerRound"]
 
@@ -33,7 +33,8 @@ class ServerRound(Uncopyable):
     """One private round on the server.
 
     Send `offer()` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is over
-    or everyone has answered; send what it returns, until it returns the `PrivateSum`.
+    or everyone has answered; send what it returns, until it returns the `PrivateSum`. Calls from several threads take
+    turns, a forked child is refused, and an interrupted `close_stage` leaves the stage open or the round over.
 
     Args:
         plan: the training's.
@@ -81,7 +82,9 @@ class ServerRound(Uncopyable):
         self._head = head
         self._session = session
         self._outbound: Mapping[ClientId, bytes] = {}
+        # Set while a step changes more than one thing: what stops it half-way leaves the round over.
         self._failed = False
+        self._turns = Turns("the round")
         self._result: Result | None = None
 
     def __repr__(self) -> str:
@@ -146,8 +149,9 @@ class ServerRound(Uncopyable):
             InvalidParameterError: `sender` is no client id.
             StateSpentError: the round is over.
         """
-        self._check_alive()
-        self._session.receive(sender, data)
+        with self._turns.taken():
+            self._check_alive()
+            self._session.receive(sender, data)
 
     def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
         """Ends the current stage.
@@ -169,21 +173,22 @@ class ServerRound(Uncopyable):
             OSError: the ledger could not be written. Before unmasking the round is over; after it the sum is lost, and
                 counts.
         """
-        self._check_alive()
-        closed = self._session.close_stage(model_digest)
-        if isinstance(closed, Result):
+        with self._turns.taken():
+            self._check_alive()
             self._failed = True
-            self._ledger.settle(self._round_number, len(closed.survivors))
+            try:
+                closed = self._session.close_stage(model_digest)
+            except SecAggError:
+                # The session says itself whether it goes on.
+                self._failed = False
+                raise
+            if isinstance(closed, Result):
+                return self._settled(closed)
+            # Whatever fails in between, nobody is asked to unmask, now or ever.
+            lines = self._reserve() if self._session.stage == Stage.UNMASK else ()
+            self._outbound = {client: _step(lines, message) for client, message in closed.items()}
             self._failed = False
-            self._result = closed
-            return PrivateVector(self._plan, self._session.context, self._clip).decode(
-                closed.sum, len(closed.survivors)
-            )
-        lines: tuple[bytes, ...] = ()
-        if self._session.stage == Stage.UNMASK:
-            lines = self._reserve()
-        self._outbound = {client: _step(lines, message) for client, message in closed.items()}
-        return self._outbound
+            return self._outbound
 
     def close_round(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
         """The former name of `close_stage`, kept for one version: a round is one of training, and holds all stages."""
@@ -200,16 +205,17 @@ class ServerRound(Uncopyable):
             InvalidStateError: an answer of the current stage was accepted already.
             StateSpentError: the round is over.
         """
-        self._check_alive()
-        content = _Snapshot(
-            VERSION,
-            self._plan.digest,
-            self._round_number,
-            self._clip,
-            self._head,
-            self._session.to_bytes(),
-        )
-        return write_snapshot(SnapshotRole.SERVER_ROUND, content, wrapping_key)
+        with self._turns.taken():
+            self._check_alive()
+            content = _Snapshot(
+                VERSION,
+                self._plan.digest,
+                self._round_number,
+                self._clip,
+                self._head,
+                self._session.to_bytes(),
+            )
+            return write_snapshot(SnapshotRole.SERVER_ROUND, content, wrapping_key)
 
     @classmethod
     def from_bytes(
@@ -248,8 +254,6 @@ class ServerRound(Uncopyable):
     def _reserve(self) -> tuple[bytes, ...]:
         session = self._session
         roster = session.roster_hash
-        # If it cannot be written nobody is asked to unmask, now or ever.
-        self._failed = True
         self._ledger.reserve(
             self._plan.reserve(
                 self._round_number,
@@ -259,8 +263,13 @@ class ServerRound(Uncopyable):
                 roster=_NO_HASH if roster is None else roster,
             )
         )
-        self._failed = False
         return self._ledger.lines_since(self._head)
+
+    def _settled(self, result: Result) -> PrivateSum:
+        self._ledger.settle(self._round_number, len(result.survivors))
+        self._result = result
+        self._failed = False
+        return PrivateVector(self._plan, self._session.context, self._clip).decode(result.sum, len(result.survivors))
 
     def _check_alive(self) -> None:
         if self._failed:

@@ -72,8 +72,8 @@ class ClientSession(Uncopyable):
         before_answering: called with the stage before each answer but the first, when the message for it has come. What
             it raises is raised by `receive`, and nothing is answered. A `RemoteError` ends the session, as any of the
             server's faults does; anything else leaves it as it was. It may be called again for one stage, where a
-            message turns out to be malformed or the vector to be unusable. It must not call this session: that is a
-            `ReentrantCallError`.
+            message turns out to be malformed or the vector to be unusable. It may call `leave`: then nothing is
+            answered.
 
     Raises:
         InvalidParameterError: the client's id is none.
@@ -207,6 +207,9 @@ class ClientSession(Uncopyable):
                 encoded = encode(reply, params.suite, session_id)
             # The masked input is not kept: it is large, and its loss is a dropout like any other.
             kept = None if isinstance(reply, MaskedInput) else encoded
+            if self._place is not place:
+                # Left meanwhile, by what this call itself called.
+                raise StateSpentError("the session")
             self._place = following._replace(accepted=(*place.accepted, digest), last_reply=kept)
         except MalformedMessageError:
             raise
