@@ -14,7 +14,8 @@ from fl.app.run.command import run
 
 __all__ = ["app"]
 
-app = typer.Typer(name="secagg", no_args_is_help=True, add_completion=False)
+# A crash shows no local variables: they may be a client's data.
+app = typer.Typer(name="secagg", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
 @app.callback()

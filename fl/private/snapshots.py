@@ -2,26 +2,21 @@
 
 from typing import TypeVar
 
-import msgspec
-
 from fl.errors import PlanMismatchError
 from fl.private.plan import PrivatePlan
 from secagg import InvalidStateError
-from secagg.protocol import SnapshotRole, read_snapshot
+from secagg.protocol import Concealed, SnapshotRole, read_snapshot
 
 __all__ = ["VERSION", "RoundSnapshot", "read_round_snapshot"]
 
 VERSION = 1
 
 
-class RoundSnapshot(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """The first fields of a snapshot. `repr` shows the type and never the content, which holds a session's secrets."""
+class RoundSnapshot(Concealed, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The first fields of a snapshot. It is not shown: it holds a session's secrets."""
 
     version: int
     plan_digest: bytes
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
 
 
 Content = TypeVar("Content", bound=RoundSnapshot)

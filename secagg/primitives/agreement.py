@@ -1,10 +1,10 @@
 """X25519 key agreement (RFC 7748) that never yields the zero secret."""
 
-from typing import Final
+from typing import Final, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from secagg.errors import AuthenticationError, Culprit
+from secagg.errors import AuthenticationError, Culprit, InvalidStateError
 
 KEY_BYTES: Final = 32
 
@@ -39,6 +39,9 @@ class KeyPair:
 
     def __repr__(self) -> str:
         return "<KeyPair>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise InvalidStateError("a key pair is not copied or pickled: it is for one purpose in one session")
 
     def private_bytes(self) -> bytes:
         """Returns the 32-byte private key."""

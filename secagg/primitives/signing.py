@@ -1,13 +1,13 @@
 """Long-term Ed25519 identities: they sign a session's keys and its survivor set, nothing else."""
 
 import secrets
-from typing import Final
+from typing import Final, NoReturn
 
 from nacl.bindings import crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from secagg.errors import AuthenticationError, Culprit, InvalidInputError
+from secagg.errors import AuthenticationError, Culprit, InvalidInputError, InvalidStateError
 
 IDENTITY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -30,6 +30,15 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"<Identity {self.public_key.hex()[:16]}>"
+
+    def __copy__(self) -> "Identity":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Identity":
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise InvalidStateError("an identity is not pickled: store its seed(), and make it again by Identity(seed)")
 
     @classmethod
     def generate(cls) -> "Identity":

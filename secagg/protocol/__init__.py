@@ -4,6 +4,7 @@ A layer above frames and labels what it hashes with `frame` and `label`, derives
 own state in snapshots of its own role.
 """
 
+from secagg.protocol.concealed import Concealed
 from secagg.protocol.labels import label
 from secagg.protocol.messages import AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Uncopyable
@@ -15,6 +16,7 @@ from secagg.protocol.wire import decode
 __all__ = [
     "NO_MODEL",
     "AbortCode",
+    "Concealed",
     "MaskedInput",
     "Message",
     "SnapshotRole",

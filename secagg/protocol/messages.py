@@ -6,14 +6,13 @@ Types carry no optional fields: a change is a new type or version. `secagg.proto
 import enum
 from typing import ClassVar, Final, TypeAlias
 
-import msgspec
-
 from secagg.errors import Culprit, MalformedMessageError
 from secagg.params import SessionParams, encoded_params_limit
 from secagg.primitives.agreement import KEY_BYTES
 from secagg.primitives.bitmap import bitmap_bytes, decode_bitmap
 from secagg.primitives.shamir import SHARE_BYTES
 from secagg.primitives.signing import SIGNATURE_BYTES
+from secagg.protocol.concealed import Concealed
 from secagg.protocol.roster import entry_bytes
 from secagg.protocol.sealing import SEAL_OVERHEAD_BYTES
 from secagg.protocol.transcript import COMMITMENT_BYTES, CONTEXT_BYTES
@@ -31,13 +30,10 @@ _ENVELOPE_BYTES: Final = 32
 """MessagePack's own bytes: array and type tag, and up to 5 bytes before each of at most three fields."""
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Message(Concealed, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Base of all messages. `repr` shows the type and never the content."""
 
     kind: ClassVar[int]
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
 
     def require_lengths(self, culprit: Culprit, params: SessionParams, roster_size: int) -> None:
         """Checks every field's length against the parameters and the roster.

@@ -3,16 +3,21 @@
 import os
 from typing import Generic, NoReturn, TypeVar
 
-import msgspec
-
 from secagg.errors import ForeignProcessError, InvalidStateError, StateSpentError
+from secagg.protocol.concealed import Concealed
 
 
-class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Base of what a state holds. `repr` shows the type and never the content."""
+class Secrets(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Base of what a state holds. It is not shown, and neither copied nor pickled."""
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
+    def __copy__(self) -> NoReturn:
+        raise InvalidStateError(f"{type(self).__name__} cannot be copied or pickled: use to_bytes of its session")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        self.__copy__()
 
 
 Held = TypeVar("Held", bound=Secrets)

@@ -1,6 +1,5 @@
 """What is settled when each of the server's stages begins: the content of a server's snapshot."""
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -8,10 +7,11 @@ from secagg.errors import ClientId, InvalidStateError
 from secagg.params import SessionParams
 from secagg.primitives.bitmap import decode_bitmap
 from secagg.protocol.cohort import Cohort
+from secagg.protocol.concealed import Concealed
 from secagg.protocol.roster import decode_roster
 
 
-class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class Invitees(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """Before stage 0: who is invited, and in the ACTIVE model whose identity key is which."""
 
     params: SessionParams
@@ -20,7 +20,7 @@ class Invitees(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True
     identities: dict[ClientId, bytes]
 
 
-class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class Enrolled(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """After stage 0: the roster U1."""
 
     invitees: Invitees
@@ -32,7 +32,7 @@ class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True
         return Cohort(params, self.invitees.session_id, decode_roster(self.entries, params))
 
 
-class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class Dealt(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """After stage 1: who dealt (U2, a bitmap), and the commitments.
 
     `share_commitments` has shape (dealers, neighbours, kinds, 16), a dealer's neighbours ascending, and
@@ -46,7 +46,7 @@ class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     seed_commitments: np.ndarray
 
 
-class Summed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class Summed(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """After stage 2: the survivors (U3, a bitmap), the masked sum, and whose seals did not open.
 
     `unopened` has shape (holders, neighbours), bool. `masked_sum` has shape (vector_length,), words.
@@ -58,7 +58,7 @@ class Summed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     masked_sum: np.ndarray
 
 
-class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+class Signed(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """Before stage 4: who may answer (U4 in the ACTIVE model, else U3; a bitmap)."""
 
     summed: Summed

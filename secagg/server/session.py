@@ -5,8 +5,6 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-
 from secagg.checks import check_client_id
 from secagg.errors import (
     ClientId,
@@ -16,6 +14,7 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
+from secagg.protocol.concealed import Concealed
 from secagg.protocol.messages import Abort, AbortCode, Invitation, Message, largest_message_bytes
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
@@ -39,7 +38,7 @@ from secagg.stages import Stage
 _Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
 
 
-class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Snapshot(Concealed, frozen=True, forbid_unknown_fields=True):
     params: SessionParams
     session_id: bytes
     facts: _Facts

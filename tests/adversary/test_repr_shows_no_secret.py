@@ -1,13 +1,23 @@
 """Somebody reads the logs: no repr and no error text of any state, message or session shows a secret."""
 
 import base64
+import copy
+import dataclasses
+import pickle
+import pprint
 import traceback
 from collections.abc import Iterator
 
+import pytest
+import rich.pretty
+
 from secagg.client.session import _Snapshot
-from secagg.errors import SecAggError
+from secagg.errors import InvalidStateError, SecAggError
 from secagg.params import AdversaryModel
 from secagg.primitives.agreement import KeyPair
+from secagg.primitives.masking import MaskTask
+from secagg.primitives.prg import Suite
+from secagg.primitives.signing import Identity
 from tests.kit.attack_scene import ACTIVE, SPARE, VICTIM, Scene, both_models, without
 
 
@@ -27,7 +37,7 @@ def spellings(secret: bytes) -> Iterator[str]:
 def assert_hidden(secrets: list[bytes], *shown: object) -> None:
     assert secrets
     for it in shown:
-        for text in (repr(it), str(it), f"{it}"):
+        for text in (repr(it), str(it), f"{it}", pprint.pformat(it), rich.pretty.pretty_repr(it)):
             assert not [secret for secret in secrets for spelling in spellings(secret) if spelling in text], it
 
 
@@ -116,3 +126,52 @@ def test_no_error_shows_a_secret(model: AdversaryModel):
                 count += 1
                 assert_hidden(secrets, error, error.args, "".join(traceback.format_exception(error)))
     assert count >= 12
+
+
+@both_models
+def test_a_message_and_a_state_show_their_type_alone_to_richs_printer(model: AdversaryModel):
+    scene = Scene(model)
+    while scene.server.stage != "unmask":
+        for client, data in scene.outbound.items():
+            assert rich.pretty.pretty_repr(scene.read(data)) == f"{type(scene.read(data)).__name__}()"
+            state = scene.clients[client]._state
+            if state is not None:
+                assert rich.pretty.pretty_repr(state._peek()) == f"{type(state._peek()).__name__}()"
+        facts = scene.server._current.facts
+        assert rich.pretty.pretty_repr(facts) == f"{type(facts).__name__}()"
+        scene.upload(scene.answers())
+        scene.close()
+
+
+def test_an_executors_task_shows_no_key():
+    keys = [bytes(range(start, start + 32)) for start in (0, 100)]
+    task = MaskTask(Suite.AES_128_CTR, "<u4", add=keys[:1], subtract=keys[1:], coordinates=range(4))
+    assert_hidden(keys, task)
+    assert pickle.loads(pickle.dumps(task)) == task, "it travels to a worker process"
+
+
+@both_models
+def test_what_a_state_holds_is_neither_copied_nor_pickled(model: AdversaryModel):
+    scene = Scene(model)
+    scene.upload(scene.answers())
+    scene.close()
+    held = scene.clients[VICTIM]._state._peek()
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(InvalidStateError, match="cannot be copied or pickled"):
+            way(held)
+    assert not hasattr(held, "__dict__")
+    with pytest.raises(TypeError):
+        dataclasses.asdict(held)
+
+
+def test_an_identity_is_pickled_only_by_its_seed():
+    identity = Identity.generate()
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(InvalidStateError, match=r"store its seed\(\)"):
+            pickle.dumps({"key": identity}, protocol)
+    assert copy.copy(identity) is identity
+    assert copy.deepcopy([identity])[0] is identity
+    assert_hidden([identity.seed()], identity, {"key": identity})
+    assert Identity(identity.seed()).public_key == identity.public_key
+    with pytest.raises(InvalidStateError):
+        pickle.dumps(KeyPair(bytes(range(32))))
