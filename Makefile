@@ -11,7 +11,7 @@ PEERS := flower tenseal declearn
 ACCOUNTANTS := opacus dp-accounting
 
 .DEFAULT_GOAL := test
-.PHONY: demo quick test cover check bench utility scaling bench-compare bench-accountants vectors fuzz clean
+.PHONY: demo quick test cover lowest check bench utility scaling bench-compare bench-accountants vectors fuzz clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/secagg demo
@@ -26,6 +26,11 @@ test: $(VENV)/.installed-dev
 # Every test again, with each line and branch that it reaches counted: twice as slow.
 cover: $(VENV)/.installed-dev
 	$(TEST) --cov --cov-branch --cov-report=term
+
+# The quick tests with the lowest version of each package that pyproject.toml allows; elsewhere they are the newest.
+lowest: $(VENV)-lowest/.installed
+	HYPOTHESIS_PROFILE=quick $(VENV)-lowest/bin/python -m pytest -n $(WORKERS) --dist loadgroup --benchmark-disable \
+		-m 'not slow' $(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(RUN) ruff check .
@@ -60,7 +65,7 @@ fuzz: $(VENV)/.installed-dev
 	$(RUN) pytest tests/fuzz
 
 clean:
-	rm -rf $(VENV) $(PEER_VENVS) build dist .coverage .coverage.* htmlcov .benchmarks .hypothesis .import_linter_cache \
+	rm -rf $(VENV) $(VENV)-lowest $(PEER_VENVS) build dist .coverage .coverage.* htmlcov .benchmarks .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 
 # The stamps are older than pyproject.toml only after its requirements may have changed.
@@ -70,6 +75,13 @@ $(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)-lowest/.installed: pyproject.toml tests/kit/lowest_versions.py
+	@rm -rf $(@D)
+	@"$(PYTHON)" -m venv $(@D)
+	@$(@D)/bin/python tests/kit/lowest_versions.py > $(@D)/constraints.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(@D)/constraints.txt --editable '.[tests]'
 	@touch $@
 
 # A peer that cannot be installed is reported in the comparison, and the others run.

@@ -141,7 +141,8 @@ class RenyiCurve:
         for term, count in self.others:
             for part, curve in ((quick, term.quick), (~quick, term.curve)):
                 if part.any():
-                    rdp[part] += count * curve(orders[part])
+                    # As a float: numpy 1 makes an array of objects of a count beyond 64 bits.
+                    rdp[part] += float(count) * curve(orders[part])
         for sampled in self.sampled_gaussians:
             rdp += [sampled.rdp(float(order)) for order in orders]
         # What is no number is no bound: no guarantee is known there.
