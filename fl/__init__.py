@@ -3,21 +3,32 @@
 from fl import fedavg
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import ArraySchema, ArraySpec
+from fl.client_ids import ClientIds, ClientName, client_id
 from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.digits import load_digits
-from fl.errors import MissingExtraError, ModulusTooSmallError, OverflowError_, SchemaMismatchError
+from fl.errors import (
+    ClientIdCollisionError,
+    MissingExtraError,
+    ModulusTooSmallError,
+    OverflowError_,
+    SchemaMismatchError,
+)
 from fl.parallel import thread_pool
 
 __all__ = [
     "ArraySchema",
     "ArraySpec",
+    "ClientIdCollisionError",
+    "ClientIds",
+    "ClientName",
     "MissingExtraError",
     "ModulusTooSmallError",
     "OverflowError_",
     "Quantizer",
     "SchemaMismatchError",
     "WeightedMean",
+    "client_id",
     "fedavg",
     "flatten",
     "load_digits",

@@ -3,9 +3,10 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
-from secagg import LocalError
+from secagg import ClientId, LocalError
 
 __all__ = [
+    "ClientIdCollisionError",
     "MissingExtraError",
     "ModulusTooSmallError",
     "OverflowError_",
@@ -13,6 +14,21 @@ __all__ = [
     "SchemaMismatchError",
     "UnsafePlanError",
 ]
+
+
+class ClientIdCollisionError(LocalError, ValueError):
+    """Two names of clients have one id, or one name comes twice. Fields: `client`, the id; `first`, `second`, names."""
+
+    def __init__(self, client: ClientId, first: str, second: str) -> None:
+        super().__init__(client, first, second)
+        self.client = client
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        if self.first == self.second:
+            return f"the client {self.first} comes twice"
+        return f"the clients {self.first} and {self.second} have the same id, {self.client}: rename one of them"
 
 
 class SchemaMismatchError(LocalError, ValueError):

@@ -1,32 +1,38 @@
 """The user's own data and model, as `secagg run` meets them: one object with three methods, or four."""
 
 from collections.abc import Collection, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from fl.arrays.schema import Arrays, NamedArrays
+from fl.client_ids import ClientName
 from fl.private import Contribution
 from secagg import ClientId, LocalError
 
 __all__ = ["EvaluatedStudy", "Study", "StudyError"]
 
+Name = TypeVar("Name", bound=ClientName)
+
 
 @runtime_checkable
-class Study(Protocol):
+class Study(Protocol[Name]):
     """What the entry point of a run returns.
 
     The arrays of a model may be floats or integers; an update is their change, float64 arrays by the same names, as
     `fl.fedavg.client_delta` returns it.
     """
 
-    def clients(self) -> Collection[ClientId]:
-        """Returns the ids of all clients: ints from 0 to 2**64 - 1. All of them are invited to every round."""
+    def clients(self) -> Collection[Name]:
+        """Returns the names of all clients: strings, UUIDs or integers. All of them are invited to every round.
+
+        `fl.client_id` says which id each of them has in sessions, journal and report.
+        """
         ...
 
     def initial_model(self) -> Arrays:
         """Returns the first global model: a list or a dict of numpy arrays."""
         ...
 
-    def contribute(self, client: ClientId, model: NamedArrays, round_number: int) -> Contribution:
+    def contribute(self, client: Name, model: NamedArrays, round_number: int) -> Contribution:
         """Returns what a client hands in.
 
         Args:
@@ -41,7 +47,7 @@ class Study(Protocol):
 
 
 @runtime_checkable
-class EvaluatedStudy(Study, Protocol):
+class EvaluatedStudy(Study[Name], Protocol[Name]):
     """A study that also says how good a model is."""
 
     def evaluate(self, model: NamedArrays) -> Mapping[str, float]:

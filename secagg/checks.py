@@ -50,11 +50,13 @@ def check_fraction(parameter: str, value: object, *, below: Fraction = Fraction(
     return part
 
 
-def check_client_id(parameter: str, client: object) -> None:
-    """Refuses what is no client id.
+def check_client_id(parameter: str, client: object) -> int:
+    """Returns a client's id, a Python int or a numpy integer, as an int.
 
     Raises:
-        InvalidParameterError: it is no Python int from 0 to 2**64 - 1.
+        InvalidParameterError: it is no integer from 0 to 2**64 - 1.
     """
-    if type(client) is not int or not 0 <= client <= MAX_CLIENT_ID:
+    number = int(client) if isinstance(client, np.integer) else client
+    if type(number) is not int or not 0 <= number <= MAX_CLIENT_ID:
         raise InvalidParameterError(parameter, client, "a Python int from 0 to 2**64 - 1")
+    return number

@@ -73,8 +73,7 @@ def simulate(
         TooFewClientsError: too few clients are left at some stage.
         InvalidInputError: a vector is unusable.
     """
-    for client in vectors:
-        check_client_id("vectors", client)
+    vectors = {check_client_id("vectors", client): vector for client, vector in vectors.items()}
     leaving = _leaving(vectors, dropouts or {})
     identities = {client: Identity.generate() for client in vectors} if params.active else {}
     public_keys = {client: identity.public_key for client, identity in identities.items()}

@@ -84,7 +84,7 @@ class ClientRound(Uncopyable):
         executor: Executor | None = None,
     ) -> None:
         # What is wrong with these is found here, before a round is counted that this client could not take part in.
-        check_client_id("client", client)
+        client = check_client_id("client", client)
         check_identity(plan.policy(1, plan.clip, NO_HEAD, identities), client, identity)
         self._plan = plan
         self._client = client

@@ -232,7 +232,7 @@ class Buffer:
             InvalidParameterError: it is no client id.
             InvalidStateError: an update of the client waits or is in the open session.
         """
-        check_client_id("client", client)
+        client = check_client_id("client", client)
         if client in self._waiting or (self._cohort is not None and client in self._cohort.weights):
             raise InvalidStateError(f"client {client} has an update that waits for its session to end")
         self._training[client] = self._version

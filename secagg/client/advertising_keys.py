@@ -41,7 +41,7 @@ class AdvertisingKeys(ClientState[Invited]):
         *,
         identity: Identity | None = None,
     ) -> None:
-        check_client_id("client", client)
+        client = check_client_id("client", client)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         check_identity(policy, client, identity)

@@ -103,9 +103,8 @@ class ClientSession(Uncopyable):
         executor: Executor | None = None,
         before_answering: Callable[[Stage], None] | None = None,
     ) -> None:
-        check_client_id("client", client)
-        check_identity(policy, client, identity)
-        self._client = client
+        self._client = check_client_id("client", client)
+        check_identity(policy, self._client, identity)
         self._policy = policy
         self._identity = identity
         self._executor = executor

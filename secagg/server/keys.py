@@ -49,11 +49,9 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         identities: Mapping[ClientId, bytes] | None = None,
     ) -> None:
         known = dict(identities or {})
-        cohort = frozenset(clients)
+        cohort = frozenset(check_client_id("clients", client) for client in clients)
         if len(cohort) != params.cohort_size or len(clients) != params.cohort_size:
             raise InvalidInputError("clients", f"{len(cohort)} different ids", f"{params.cohort_size} different ids")
-        for client in cohort:
-            check_client_id("clients", client)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         if params.active:

@@ -179,7 +179,7 @@ class ServerSession(Uncopyable):
             InvalidParameterError: `sender` is no client id.
             StateSpentError: the session is over.
         """
-        check_client_id("sender", sender)
+        sender = check_client_id("sender", sender)
         with self._turns.taken():
             self._receive(sender, data)
 

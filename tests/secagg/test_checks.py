@@ -83,10 +83,12 @@ def test_what_is_no_part_below_a_half_is_refused(value: object):
 
 @pytest.mark.parametrize("client", [0, 1, MAX_CLIENT_ID])
 def test_client_ids_are_unsigned_of_64_bits(client: int):
-    check_client_id("client", client)
+    assert check_client_id("client", client) == client
+    taken = check_client_id("client", np.uint64(client))
+    assert (type(taken), taken) == (int, client)
 
 
-@pytest.mark.parametrize("client", [-1, MAX_CLIENT_ID + 1, True, 1.0, "1", None, Loud(1), np.int64(1)])
+@pytest.mark.parametrize("client", [-1, MAX_CLIENT_ID + 1, True, 1.0, "1", None, Loud(1), np.int64(-1), np.bool_(1)])
 def test_what_is_no_client_id_is_refused(client: object):
     with pytest.raises(InvalidParameterError) as refused:
         check_client_id("sender", client)

@@ -17,9 +17,10 @@ import numpy as np
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import ArraySchema, NamedArrays
+from fl.client_ids import ClientIds, ClientName
 from fl.private import Contribution
 from fl.study import EvaluatedStudy, Study, StudyError
-from secagg import ClientId, check_client_id
+from secagg import ClientId
 
 __all__ = ["GuardedStudy", "load_study"]
 
@@ -65,23 +66,20 @@ class GuardedStudy:
         study: the user's.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study[ClientName]) -> None:
         self._study = study
+        self._ids = ClientIds(())
 
     def clients(self) -> tuple[ClientId, ...]:
-        """Returns the ids, sorted.
+        """Returns the ids of the study's clients, sorted.
 
         Raises:
-            StudyError: it failed, or an id is none or comes twice.
+            StudyError: it failed, a name is none of `fl.ClientName`, or two have one id.
         """
 
         def call() -> tuple[ClientId, ...]:
-            ids = tuple(self._study.clients())
-            for client in ids:
-                check_client_id("client", client)
-            if len(set(ids)) < len(ids):
-                raise ValueError("an id comes twice")
-            return tuple(sorted(ids))
+            self._ids = ClientIds(self._study.clients())
+            return tuple(sorted(self._ids.values()))
 
         return _guarded("clients", None, None, call)
 
@@ -121,7 +119,9 @@ class GuardedStudy:
         """
 
         def call() -> Contribution:
-            given = self._study.contribute(client, _copied(model), round_number)
+            # A study may be asked before it has said who its clients are: then an id is a name.
+            name = self._ids.name_of(client) if self._ids else client
+            given = self._study.contribute(name, _copied(model), round_number)
             if not isinstance(given, Contribution):
                 raise TypeError(f"it returned a {type(given).__name__}, not a Contribution")
             return checked(given)

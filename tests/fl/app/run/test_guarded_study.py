@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fl import client_id
 from fl.app.run.guarded_study import GuardedStudy, load_study
 from fl.private import Contribution
 from fl.study import StudyError
@@ -120,7 +121,13 @@ def test_an_entry_that_is_none_is_named(place: Path, entry: str, says: str):
 
 @pytest.mark.parametrize(
     ("ids", "says"),
-    [([1, 2, 1], "twice"), ([1, -1], "client = -1"), (["1"], "client = '1'"), (5, "not iterable"), ([2**64], "client")],
+    [
+        ([1, 2, 1], "twice"),
+        ([1, -1, 2**64 - 1], "the same id"),
+        ([b"1"], "client = b'1'"),
+        (5, "not iterable"),
+        ([2**64], "client"),
+    ],
 )
 def test_ids_are_checked(ids: Any, says: str):
     assert says in failure(GuardedStudy(A(clients=ids)).clients).problem
@@ -192,3 +199,16 @@ def test_figures_are_numbers_by_name():
     for wrong in (0.5, {"a": "b"}, {"a": True}, {1: 2.0}, {"a": np.zeros(1)}, ZeroDivisionError("x")):
         error = failure(lambda wrong=wrong: GuardedStudy(Evaluated(evaluate=wrong)).evaluate([np.zeros(1)], 4))
         assert (error.call, error.client, error.round_number) == ("evaluate", None, 4)
+
+
+def test_a_study_may_call_its_clients_by_name(place: Path):
+    (place / "a_study.py").write_text(
+        STUDY.replace("return [7, 3, 2**64 - 1, 5]", "return ['north', 'south', 'east', 12]")
+    )
+    with load_study("a_study:Study", place, {}) as study:
+        assert study.clients() == tuple(sorted(map(client_id, ("north", "south", "east", 12))))
+        given = []
+        study._study.contribute = lambda client, *_: given.append(client) or Contribution({})
+        for name in ("north", 12):
+            study.contribute(client_id(name), {}, 1, lambda contribution: contribution)
+        assert given == ["north", 12]
