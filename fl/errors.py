@@ -3,12 +3,13 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
-from secagg import ClientId, LocalError
+from secagg import ClientId, InvalidInputError, LocalError
 
 __all__ = [
     "ClientIdCollisionError",
     "MissingExtraError",
     "ModulusTooSmallError",
+    "NoMeanError",
     "OverflowError_",
     "PlanMismatchError",
     "SchemaMismatchError",
@@ -80,6 +81,21 @@ class UnsafePlanError(LocalError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.what} = {self.offered!r} is refused: {self.why}"
+
+
+class NoMeanError(InvalidInputError):
+    """A released sum has no mean: its noisy denominator may as well be noise alone. Fields: `denominator`, `floor`.
+
+    Both are public. The sum itself is released and counts.
+    """
+
+    def __init__(self, denominator: float, floor: float) -> None:
+        super().__init__(
+            "denominator", f"{denominator:g}, and its noise alone may be as much", f"a number above {floor:g}"
+        )
+        self.args = (denominator, floor)
+        self.denominator = denominator
+        self.floor = floor
 
 
 class PlanMismatchError(LocalError, ValueError):

@@ -5,20 +5,22 @@ and a `ClientRound` for each client exchange bytes; `simulate_round` runs them i
 `Contribution`, and what comes out is a `PrivateSum`. `PrivateVector` is the way from one to the other.
 """
 
-from fl.errors import PlanMismatchError, UnsafePlanError
+from fl.errors import NoMeanError, PlanMismatchError, UnsafePlanError
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
 from fl.private.plan_page import describe
 from fl.private.planning import make_plan
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
 from fl.private.simulation import SimulatedRound, simulate_round
-from fl.private.vector import PrivateSum, PrivateVector
+from fl.private.vector import PrivateVector
 
 __all__ = [
     "ClientRound",
     "Contribution",
+    "NoMeanError",
     "PlanMismatchError",
     "PrivatePlan",
     "PrivateSum",

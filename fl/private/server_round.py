@@ -12,8 +12,9 @@ from dp import BudgetExceededError, Ledger
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
+from fl.private.private_sum import PrivateSum
 from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
-from fl.private.vector import PrivateSum, PrivateVector
+from fl.private.vector import PrivateVector
 from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, SecAggError, ServerSession, Stage, StateSpentError
 from secagg.protocol import SnapshotRole, Turns, Uncopyable, write_snapshot
 

@@ -11,8 +11,8 @@ from dp import Ledger, RoundCounter
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
-from fl.private.vector import PrivateSum
 from secagg import NO_MODEL, ClientId, Identity, InvalidParameterError, Stage
 
 __all__ = ["SimulatedRound", "simulate_round"]

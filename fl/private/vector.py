@@ -6,7 +6,6 @@ the server. Both know the session's context, which fixes the rotation.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,17 +14,18 @@ import numpy.typing as npt
 from dp import SKELLAM, Unit, discrete_gaussian, skellam
 from dp import clip as clip_to
 from dp.mechanisms import round_within
-from fl.arrays.flatten import flatten, restore
-from fl.arrays.schema import Arrays, NamedArrays
+from fl.arrays.flatten import flatten
+from fl.arrays.schema import Arrays
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
 from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
+from fl.private.private_sum import PrivateSum
 from fl.private.side_values import WEIGHT, read_side_values, scaled_side_values
 from secagg import InvalidInputError
 from secagg.primitives import word_dtype
 
-__all__ = ["PrivateSum", "PrivateVector"]
+__all__ = ["PrivateVector"]
 
 _ROTATION: Final = b"fl private rotation 1"
 
@@ -34,59 +34,6 @@ _LARGEST_SINGLE: Final = 2.0**22
 
 _SINGLE_CLIPS: Final = (2.0**-60, 2.0**60)
 """Clip norms from which no coordinate that matters leaves the range of float32."""
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateSum:
-    """What a round releases, and all that it releases.
-
-    Attributes:
-        plan: the training's.
-        survivors: whose vectors are in the sum.
-        clip: the round's clip norm.
-        update: the noisy sum of the clipped and weighted updates, float64, shape (schema.size,).
-        side_values: the noisy sums of the side values, by name.
-        clip_bits: the noisy sum of the clip bits, each -1 or +1; None without adaptive clipping.
-    """
-
-    plan: PrivatePlan
-    survivors: int
-    clip: float
-    update: npt.NDArray[np.float64]
-    side_values: Mapping[str, float]
-    clip_bits: int | None
-
-    @property
-    def denominator(self) -> float:
-        """What makes the sum a mean: the survivors, or the noisy sum of the weights over their cap."""
-        if self.plan.weight_cap > 1:
-            return self.side_values[WEIGHT] / self.plan.weight_cap
-        return float(self.survivors)
-
-    def mean(self, denominator: float | None = None) -> NamedArrays:
-        """Returns the mean update, in the shapes and dtypes of the schema.
-
-        Args:
-            denominator: a public number to divide by; None is `denominator`. Where single examples are protected there
-                is none: the number of examples is private, so a public one has to be given.
-
-        Raises:
-            InvalidInputError: there is no denominator above 0.
-        """
-        if denominator is None:
-            if self.plan.noise.unit is Unit.EXAMPLE:
-                raise InvalidInputError("denominator", "none was given", "a public number: that of examples is private")
-            denominator = self.denominator
-        if not denominator > 0:
-            raise InvalidInputError("denominator", "not above 0: the noise outweighs the weights", "a number above 0")
-        return restore(self.update / denominator, self.plan.schema)
-
-    def next_clip(self) -> float:
-        """Returns the next round's clip norm."""
-        adaptive = self.plan.adaptive_at(self.clip)
-        if adaptive is None or self.clip_bits is None:
-            return self.clip
-        return adaptive.updated(self.clip_bits, self.survivors).clip_norm
 
 
 class PrivateVector:

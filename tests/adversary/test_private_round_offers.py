@@ -15,8 +15,8 @@ from dp.ledger.writer import Ledger
 from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.vocabulary import Unit
 from fl.errors import PlanMismatchError
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
-from fl.private.vector import PrivateSum
 from secagg.errors import (
     LocalError,
     MalformedMessageError,

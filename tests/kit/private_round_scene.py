@@ -26,9 +26,9 @@ from fl.private.contribution import Contribution
 from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
-from fl.private.vector import PrivateSum
 from secagg.errors import SERVER, ClientId, StateSpentError, TooFewClientsError
 from secagg.params import AdversaryModel, SessionParams
 from secagg.primitives.signing import Identity

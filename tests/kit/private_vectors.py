@@ -10,7 +10,8 @@ import fl.private.vector
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM
 from fl.arrays.schema import ArraySchema
 from fl.private.plan import PrivatePlan
-from fl.private.vector import PrivateSum, PrivateVector
+from fl.private.private_sum import PrivateSum
+from fl.private.vector import PrivateVector
 from tests.kit.private_round_scene import (
     sum_of_words,
 )

@@ -22,9 +22,10 @@ from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.private.client_round import ClientRound
 from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
-from fl.private.vector import PrivateSum, PrivateVector
+from fl.private.vector import PrivateVector
 from secagg.errors import RemoteError, SecAggError, StateSpentError, TooFewClientsError
 from tests.kit.private_round_scene import (
     ACTIVE,

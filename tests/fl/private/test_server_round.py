@@ -21,8 +21,8 @@ from dp.ledger.writer import Ledger
 from dp.vocabulary import Relation, Unit
 from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, Step, decode_round_message
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
-from fl.private.vector import PrivateSum
 from secagg.errors import (
     InvalidInputError,
     InvalidParameterError,

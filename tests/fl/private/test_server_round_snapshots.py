@@ -12,8 +12,8 @@ from dp.ledger.audit import Verdict, audit
 from dp.ledger.errors import LedgerRefusedError
 from dp.ledger.writer import Ledger
 from fl.errors import PlanMismatchError
+from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound, _Snapshot
-from fl.private.vector import PrivateSum
 from secagg.errors import (
     InvalidInputError,
     InvalidStateError,

@@ -16,9 +16,7 @@ from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SKELLAM
 from fl.arrays.flatten import flatten
 from fl.codecs.rotation import RotationBuffers
-from fl.private.plan import PrivatePlan
-from fl.private.vector import PrivateSum, PrivateVector
-from secagg.errors import InvalidInputError
+from fl.private.vector import PrivateVector
 from tests.kit.private_round_scene import (
     ADAPTIVE,
     CURIOUS,
@@ -192,43 +190,3 @@ def test_what_is_handed_in_is_not_changed():
 
 # ------------------------------------------------------------------------------------------------- What is released
 RICH = {"side_values": (LOSS,), "weight_cap": 50}
-
-
-def a_sum(plan: PrivatePlan, **fields: Any) -> PrivateSum:
-    given: dict[str, Any] = {"survivors": 4, "clip": plan.clip, "side_values": {}, "clip_bits": None}
-    return PrivateSum(plan=plan, update=np.arange(15.0), **(given | fields))
-
-
-def test_the_mean_is_over_the_survivors_and_in_the_models_shapes():
-    mean = a_sum(planned()).mean()
-    assert isinstance(mean, dict)
-    assert {name: array.shape for name, array in mean.items()} == {"b": (3,), "w": (4, 3)}
-    assert np.array_equal(flatten(mean, SCHEMA), np.arange(15.0) / 4)
-    assert np.array_equal(flatten(a_sum(planned()).mean(2), SCHEMA), np.arange(15.0) / 2)
-
-
-def test_a_weighted_mean_is_over_the_noisy_weights():
-    plan = planned(**RICH)
-    total = a_sum(plan, side_values={"loss": 9.0, "weight": 125.0})
-    assert total.denominator == 2.5
-    assert np.array_equal(flatten(total.mean(), SCHEMA), np.arange(15.0) / 2.5)
-
-
-@pytest.mark.parametrize("weights", [0.0, -3.0, math.nan])
-def test_a_mean_over_no_weight_is_refused(weights: float):
-    total = a_sum(planned(**RICH), side_values={"loss": 9.0, "weight": weights})
-    with pytest.raises(InvalidInputError) as refused:
-        total.mean()
-    assert refused.value.field == "denominator"
-
-
-def test_the_next_clip_norm_follows_the_noisy_bits():
-    plan = planned(adaptive=ADAPTIVE)
-    for bits in (-400, -4, -1, 0, 3, 4, 400):
-        # Andrew et al. 2021: C exp(-eta (b - gamma)), b the fraction of norms within C.
-        # One client that sends anything moves it no farther than all of them can.
-        expected = 1.5 * math.exp(-0.2 * (min(max(bits / 8 + 0.5, 0.0), 1.0) - 0.5))
-        found = a_sum(plan, clip=1.5, clip_bits=bits).next_clip()
-        assert found == pytest.approx(min(max(expected, 0.01), 100.0), rel=1e-12)
-        plan.check_round(2, found)
-    assert a_sum(planned()).next_clip() == 1.0

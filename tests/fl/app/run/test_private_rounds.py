@@ -17,7 +17,7 @@ def test_a_ledger_is_signed_after_every_round(place: Path):
 
 
 def test_noisy_weights_of_nothing_have_no_mean(place: Path, monkeypatch: pytest.MonkeyPatch):
-    from fl.private.vector import PrivateSum
+    from fl.private.private_sum import PrivateSum
 
     monkeypatch.setattr(PrivateSum, "denominator", property(lambda self: -1.0))
     report = run(write(place, PRIVATE, ("clip = 2.0", "clip = 2.0\nweight_cap = 5")))
