@@ -4,12 +4,14 @@ float64 holds every float16 and float32 and every integer up to 2**53 exactly; w
 hold, or the original dtype cannot take back, is refused.
 """
 
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
+from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from secagg import InvalidInputError
 
@@ -62,7 +64,7 @@ def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     return vector
 
 
-def restore(vector: npt.NDArray[np.float64], schema: ArraySchema) -> NamedArrays:
+def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: float = 0.0) -> NamedArrays:
     """Cuts a vector into the schema's arrays.
 
     Integers are rounded half to even.
@@ -70,21 +72,25 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema) -> NamedArrays
     Args:
         vector: float64, one-dimensional, of length `schema.size`.
         schema: what to build.
+        tolerance: how far off a value may be, such as a codec's error bound: one that is out of its dtype's range by
+            no more is moved to the range's end.
 
     Returns:
         A list or dict of new arrays in native byte order; none shares memory with `vector`.
 
     Raises:
         SchemaMismatchError: the vector has the wrong type, shape or dtype.
-        InvalidInputError: a value is NaN or infinite, or out of the range of its array's dtype.
+        InvalidInputError: a value is NaN or infinite, or out of the range of its array's dtype by more than that.
+        InvalidParameterError: the tolerance is no number from 0 on.
     """
     if not isinstance(vector, np.ndarray) or vector.dtype != np.float64 or vector.shape != (schema.size,):
         offered = f"{vector.dtype} of shape {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
         raise SchemaMismatchError("vector", offered, f"float64 of shape ({schema.size},)")
+    tolerance = check_number("tolerance", tolerance, low=0)
     arrays = []
     offset = 0
     for entry in schema.entries:
-        arrays.append(_convert(vector[offset : offset + entry.size], entry).reshape(entry.shape))
+        arrays.append(_convert(vector[offset : offset + entry.size], entry, tolerance).reshape(entry.shape))
         offset += entry.size
     return schema.rebuild(arrays)
 
@@ -93,22 +99,35 @@ def _is_exact(array: npt.NDArray[Any]) -> bool:
     return int(array.min()) >= -_EXACT_INTEGER_LIMIT and int(array.max()) <= _EXACT_INTEGER_LIMIT
 
 
-def _convert(values: npt.NDArray[np.float64], entry: ArraySpec) -> npt.NDArray[Any]:
+def _convert(values: npt.NDArray[np.float64], entry: ArraySpec, tolerance: float) -> npt.NDArray[Any]:
     if not np.isfinite(values).all():
         raise InvalidInputError(f"array {entry.name!r}", "its part of the vector holds NaN or infinity", "finite")
+    if not entry.size:
+        return values.astype(entry.dtype)
+    limits: np.finfo[Any] | np.iinfo[Any]
     if entry.dtype.kind == "f":
-        # An overflow to infinity is found below and raised as ours, not left to a warning.
+        limits, rounded = np.finfo(entry.dtype), values
+        # An overflow to infinity is found here and raised as ours, not left to a warning.
         with np.errstate(over="ignore"):
             converted = values.astype(entry.dtype)
         fits = bool(np.isfinite(converted).all())
     else:
-        rounded = np.rint(values)
-        limits = np.iinfo(entry.dtype)
+        limits, rounded = np.iinfo(entry.dtype), np.rint(values)
         # Compared as Python integers: float64 rounds the limits of 64-bit types up to a value that does not fit.
-        fits = not entry.size or (int(limits.min) <= int(rounded.min()) and int(rounded.max()) <= int(limits.max))
+        fits = int(limits.min) <= int(rounded.min()) and int(rounded.max()) <= int(limits.max)
         converted = rounded.astype(entry.dtype) if fits else rounded
-    if not fits:
+    if fits:
+        return converted
+    lowest, highest = (
+        Fraction(float(limits.min) if entry.dtype.kind == "f" else int(limits.min)),
+        Fraction(float(limits.max) if entry.dtype.kind == "f" else int(limits.max)),
+    )
+    slack = Fraction(tolerance)
+    if not (lowest - slack <= Fraction(values.min().item()) and Fraction(values.max().item()) <= highest + slack):
         raise InvalidInputError(
             f"array {entry.name!r}", f"a value is out of the range of {entry.dtype}", f"in the range of {entry.dtype}"
         )
-    return converted
+    above, below = rounded >= float(limits.max), rounded <= float(limits.min)
+    moved = np.where(above | below, 0.0, rounded).astype(entry.dtype)
+    moved[above], moved[below] = limits.max, limits.min
+    return moved

@@ -166,7 +166,8 @@ class WeightedMean:
 
         Raises:
             InvalidParameterError: `survivors` is not from 1 to `clients`.
-            InvalidInputError: `total` is no such sum, its total weight is 0, or a mean lies out of its dtype's range.
+            InvalidInputError: `total` is no such sum, its total weight is 0, or a mean lies out of its dtype's range by more than
+                the grid explains.
         """
         if isinstance(total, np.ndarray) and total.shape != (self.vector_length,):
             raise InvalidInputError("total", f"it has shape {total.shape}", f"of shape ({self.vector_length},)")
@@ -177,4 +178,5 @@ class WeightedMean:
                 f"the {word_dtype(self.modulus_bits)} of a session modulo 2**{self.modulus_bits}: see session_params",
             )
         mean, total_weight = self.quantizer.decode(total, survivors)
-        return restore(mean, self.schema), total_weight
+        # The mean of values in range is in range. What the grid adds to it is not more than the bound.
+        return restore(mean, self.schema, tolerance=self.quantizer.error_bound(survivors, total_weight)), total_weight
