@@ -166,8 +166,8 @@ class WeightedMean:
 
         Raises:
             InvalidParameterError: `survivors` is not from 1 to `clients`.
-            InvalidInputError: `total` is no such sum, its total weight is 0, or a mean lies out of its dtype's range by more than
-                the grid explains.
+            InvalidInputError: `total` is no such sum, its total weight is 0, or a mean lies out of its dtype's range by
+                more than the grid explains.
         """
         if isinstance(total, np.ndarray) and total.shape != (self.vector_length,):
             raise InvalidInputError("total", f"it has shape {total.shape}", f"of shape ({self.vector_length},)")

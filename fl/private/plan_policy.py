@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from fl.cohort import corrupt_fraction
 from fl.private.plan_record import PlanRecord
 from secagg import ClientId, ClientPolicy, SessionParams
 
@@ -22,7 +21,7 @@ def client_policy(plan: PlanRecord, params: SessionParams, identities: Mapping[C
         adversary=params.adversary,
         min_cohort=plan.min_survivors,
         max_cohort=plan.clients,
-        corrupt_fraction=corrupt_fraction(plan.noise.colluders, clients=plan.clients),
+        corrupt_clients=plan.noise.colluders,
         min_survivors=plan.min_survivors,
         small_consortium=plan.small_consortium,
         vector_length=params.vector_length,

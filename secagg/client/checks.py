@@ -57,8 +57,8 @@ def check_roster(
     position = roster.index.get(own.client)
     if position is None or entries[position] != own:
         raise InconsistentServerError("own_entry", "this client's own entry is missing or altered")
-    if total < policy.min_cohort:
-        raise PolicyViolationError("cohort_size", total, f"at least {policy.min_cohort} in the roster")
+    if total < policy.smallest_roster:
+        raise PolicyViolationError("cohort_size", total, f"at least {policy.smallest_roster} in the roster")
     if params.neighbours_among(total) < params.threshold:
         raise InconsistentServerError(
             "roster_size",

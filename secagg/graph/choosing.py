@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from secagg.checks import check_fraction, check_integer
+from secagg.checks import MAX_CLIENT_ID, check_fraction, check_integer
 from secagg.errors import InvalidParameterError
 from secagg.graph.certificate import Bound, Certificate, certificate_of
+from secagg.graph.cohort_draw import corrupt_in_cohort
 from secagg.graph.conditions import Setting
 from secagg.graph.search import smallest_degree
 from secagg.params import MAX_COHORT_SIZE, AdversaryModel
 
 __all__ = ["DEFAULT_GRINDING_BITS", "SMALL_COHORT", "Assumptions", "Bound", "Certificate", "certify", "choose"]
+
+_OPTIONAL: Final = frozenset({"grinding_bits", "population", "corrupt_clients"})
 
 DEFAULT_GRINDING_BITS: Final = 64
 """A server can try rosters until the graph suits it; this many tries are taken off the security (ACTIVE, sparse)."""
@@ -37,6 +40,11 @@ class Assumptions:
         correctness_bits: log2 of one over the probability that recovery fails.
         rounds: how many rounds with one population the two cover together.
         grinding_bits: log2 of the rosters that a lying server can try; None is 64 in the ACTIVE model, else 0.
+        population: of how many clients `corrupt` is the part; None is those invited. The server chooses whom it
+            invites, so that all corrupt clients of the population count in every cohort of it, up to its size.
+        corrupt_clients: how many of the population may collude, in place of the part; None is the part.
+        drawn_honestly: that the cohort is a random part of the population, which the server does not choose: then as
+            many corrupt clients count as it has with probability above 2**-security_bits. It needs `population`.
 
     Raises:
         InvalidParameterError: a number is out of range.
@@ -49,6 +57,9 @@ class Assumptions:
     correctness_bits: int = 30
     rounds: int = 1
     grinding_bits: int | None = None
+    population: int | None = None
+    corrupt_clients: int | None = None
+    drawn_honestly: bool = False
 
     def __post_init__(self) -> None:
         for name in ("corrupt", "dropout", "absent"):
@@ -60,14 +71,38 @@ class Assumptions:
             ("correctness_bits", 1, 256),
             ("rounds", 1, 2**62),
             ("grinding_bits", 0, 256),
+            ("population", 1, MAX_CLIENT_ID),
+            ("corrupt_clients", 0, MAX_CLIENT_ID),
         ):
             value = getattr(self, name)
-            if name != "grinding_bits" or value is not None:
+            if name not in _OPTIONAL or value is not None:
                 object.__setattr__(self, name, check_integer(name, value, low=low, high=high))
+        if type(self.drawn_honestly) is not bool:
+            raise InvalidParameterError("drawn_honestly", self.drawn_honestly, "True or False")
+        if self.drawn_honestly and self.population is None:
+            raise InvalidParameterError("population", None, "a number, where the cohort is drawn from it honestly")
+        if self.corrupt_clients is not None and self.population is not None and self.corrupt_clients > self.population:
+            raise InvalidParameterError(
+                "corrupt_clients", self.corrupt_clients, f"at most {self.population}, all there are"
+            )
 
-    def corrupt_clients(self, clients: int) -> int:
-        """Returns A, how many of `clients` may collude."""
-        return _clients_of(self.corrupt, clients)
+    def corrupt_in(self, clients: int) -> int:
+        """Returns A, how many of `clients` invited ones may collude.
+
+        Raises:
+            InvalidParameterError: there are more of them than the population has.
+        """
+        population = clients if self.population is None else self.population
+        if clients > population:
+            raise InvalidParameterError("clients", clients, f"at most {population}, the population")
+        corrupt = _clients_of(self.corrupt, population) if self.corrupt_clients is None else self.corrupt_clients
+        return corrupt_in_cohort(
+            clients,
+            population=population,
+            corrupt=corrupt,
+            drawn_honestly=self.drawn_honestly,
+            security_bits=self.security_bits + math.log2(self.rounds),
+        )
 
     def dropped_clients(self, clients: int) -> int:
         """Returns how many of `clients` may vanish."""
@@ -75,7 +110,7 @@ class Assumptions:
 
     def setting(self, clients: int, adversary: AdversaryModel, roster: int | None = None) -> Setting:
         """Returns the same in counts: for one roster, or for all that may come of `clients` invited ones."""
-        corrupt, dropped = self.corrupt_clients(clients), self.dropped_clients(clients)
+        corrupt, dropped = self.corrupt_in(clients), self.dropped_clients(clients)
         smallest = clients - _clients_of(self.absent, clients) if roster is None else roster
         largest = clients if roster is None else roster
         grinding = self.grinding_bits
@@ -115,6 +150,8 @@ def choose(
     rounds: int = 1,
     grinding_bits: int | None = None,
     absent: float = 0.0,
+    population: int | None = None,
+    drawn_honestly: bool = False,
 ) -> Certificate:
     """Chooses the smallest even k for which some t meets all conditions, and then the smallest t.
 
@@ -131,6 +168,8 @@ def choose(
         grinding_bits: log2 of the rosters that a lying server can try; by default 64 in the ACTIVE model, else 0.
         absent: the part of all clients that may never advertise keys; it counts within dropout, and is at most that.
             Then the choice holds for every roster from n less these to n.
+        population: of how many clients `corrupt` is the part; None is n. All corrupt ones count, up to n.
+        drawn_honestly: that the n are a random part of the population, which the server does not choose.
 
     Returns:
         The certificate of the choice; it holds.
@@ -149,12 +188,14 @@ def choose(
         correctness_bits=correctness_bits,
         rounds=rounds,
         grinding_bits=grinding_bits,
+        population=population,
+        drawn_honestly=drawn_honestly,
     )
     _check_adversary(adversary)
     clients = check_integer(
         "clients", clients, low=4 if adversary is AdversaryModel.ACTIVE else 3, high=MAX_COHORT_SIZE
     )
-    budget = _Budget(clients, assumptions.corrupt_clients(clients), assumptions.dropped_clients(clients), adversary)
+    budget = _Budget(clients, assumptions.corrupt_in(clients), assumptions.dropped_clients(clients), adversary)
     if not budget.kept:
         raise InvalidParameterError(
             "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
@@ -187,6 +228,8 @@ def certify(
     grinding_bits: int | None = None,
     absent: float = 0.0,
     roster: int | None = None,
+    population: int | None = None,
+    drawn_honestly: bool = False,
 ) -> Certificate:
     """Returns the certificate for a k and t that somebody else chose; ask `holds` before relying on it.
 
@@ -203,6 +246,8 @@ def certify(
         grinding_bits: rosters that a lying server can try.
         absent: the part that may never advertise keys; the certificate speaks for every roster that may come.
         roster: how many did advertise keys and are on the ring; the certificate speaks for this roster alone.
+        population: as in `choose`.
+        drawn_honestly: as in `choose`.
 
     Raises:
         InvalidParameterError: a number is out of range, or a roster is given together with `absent`.
@@ -218,6 +263,8 @@ def certify(
         correctness_bits=correctness_bits,
         rounds=rounds,
         grinding_bits=grinding_bits,
+        population=population,
+        drawn_honestly=drawn_honestly,
     )
     clients = check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
     _check_adversary(adversary)

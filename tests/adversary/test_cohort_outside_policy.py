@@ -18,7 +18,7 @@ from tests.kit.attack_scene import (
 )
 
 TERMS: dict[str, Callable[[int], tuple[str, int, str]]] = {
-    "below": lambda size: ("min_cohort", size + 1, f"{size + 1} to 1048576"),
+    "below": lambda size: ("min_cohort", size + 1, f"{size + 1} to 4096"),
     "above": lambda size: ("max_cohort", size - 1, f"3 to {size - 1}"),
     "below_the_survivors": lambda size: ("min_survivors", size + 1, f"at least {size + 1}, the minimum of survivors"),
 }
@@ -29,7 +29,7 @@ TERMS: dict[str, Callable[[int], tuple[str, int, str]]] = {
 def test_a_cohort_outside_the_policy_is_refused(model: AdversaryModel, terms: str):
     size = len(Scene(model).ids)
     name, bound, accepted = TERMS[terms](size)
-    scene = Scene(model, policies={VICTIM: {name: bound}})
+    scene = Scene(model, policies={VICTIM: {"min_cohort": 3, name: bound}})
     error = scene.refused(VICTIM, scene.outbound[VICTIM], PolicyViolationError)
     assert (error.rule, error.offered, error.accepted) == ("cohort_size", size, accepted)
     scene.assert_exact(scene.finish(), missing={VICTIM})

@@ -17,6 +17,18 @@ def params(
     *,
     clients: Annotated[int, typer.Option(help="Clients invited.")],
     corrupt: Annotated[float, typer.Option(help="The part that may collude with the server.")] = 0.1,
+    population: Annotated[
+        int | None,
+        typer.Option(
+            help="Of how many clients that is the part: all who may ever be invited. [default: those invited]"
+        ),
+    ] = None,
+    drawn_honestly: Annotated[
+        bool,
+        typer.Option(
+            "--drawn-honestly", help="The cohort is a random part of the population, not the server's choice."
+        ),
+    ] = False,
     dropout: Annotated[float, typer.Option(help="The part that may vanish.")] = 0.1,
     absent: Annotated[
         float, typer.Option(help="The part of all clients that may never advertise keys; counted within --dropout.")
@@ -54,6 +66,8 @@ def params(
             rounds=rounds,
             grinding_bits=grinding_bits,
             absent=absent,
+            population=population,
+            drawn_honestly=drawn_honestly,
         )
     except SecAggError as error:
         typer.echo(f"secagg params: {error}", err=True)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from fl.arrays.schema import ArraySchema
 from fl.checks import check_integer
 from fl.codecs.weighted_mean import WeightedMean
-from fl.cohort import corrupt_fraction, threshold
+from fl.cohort import threshold
 from fl.errors import UnsafePlanError
 from secagg import (
     AdversaryModel,
@@ -134,7 +134,7 @@ class PlainPlan:
             adversary=self.adversary,
             min_cohort=max(3, self.min_survivors),
             max_cohort=max(3, self.clients),
-            corrupt_fraction=corrupt_fraction(self.colluders, clients=self.clients),
+            corrupt_clients=self.colluders,
             min_survivors=self.min_survivors,
             small_consortium=self.small_consortium,
             vector_length=params.vector_length,

@@ -198,7 +198,7 @@ def test_no_client_takes_part_in_a_session_that_its_own_policy_refuses():
     plan = planned(adversary=CURIOUS, clients=8, max_dropouts=0, colluders=3)
     with pytest.raises(UnsafePlanError) as refused:
         with_more_colluders(plan)
-    assert refused.value.what == "corrupt_fraction"
+    assert refused.value.what == "cohort_size"
 
 
 def test_a_bound_below_what_rounding_needs_would_tell_norms_and_is_refused() -> None:
