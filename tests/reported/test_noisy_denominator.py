@@ -36,11 +36,11 @@ def test_a_released_mean_is_within_the_clip_norm_or_there_is_none(
         released = vector.decode(total.astype(words[0].dtype), clients)
         try:
             mean = released.mean()
-        except NoMeanError as error:
-            assert error.denominator <= error.floor == 3 * released.denominator_stddev
+        except NoMeanError:
             without += 1
-        else:
-            assert np.linalg.norm(mean["w"]) <= 1 + 1e-6
+            continue
+        assert released.denominator > 3 * released.denominator_stddev
+        assert np.linalg.norm(mean["w"]) <= 1 + 1e-6
     if not weight:
         # Each of twelve is above three standard deviations with a probability of 0.0014: three of them with 5e-7.
         assert without >= 10

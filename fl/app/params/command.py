@@ -19,15 +19,11 @@ def params(
     corrupt: Annotated[float, typer.Option(help="The part that may collude with the server.")] = 0.1,
     population: Annotated[
         int | None,
-        typer.Option(
-            help="Of how many clients that is the part: all who may ever be invited. [default: those invited]"
-        ),
+        typer.Option(help="Of how many clients that is the part; by default of those invited."),
     ] = None,
     drawn_honestly: Annotated[
         bool,
-        typer.Option(
-            "--drawn-honestly", help="The cohort is a random part of the population, not the server's choice."
-        ),
+        typer.Option("--drawn-honestly", help="The cohort is a random part of them, not the server's choice."),
     ] = False,
     dropout: Annotated[float, typer.Option(help="The part that may vanish.")] = 0.1,
     absent: Annotated[
