@@ -14,6 +14,8 @@ from collections import defaultdict
 import pytest
 from hypothesis import settings
 
+from tests.kit.second_line import minimum_accepted_at_the_invitation  # noqa: F401 - a fixture
+
 # A property that names no number of its own gets hypothesis's.
 EXAMPLES = 100
 QUICK_EXAMPLES = 10

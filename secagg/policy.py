@@ -209,6 +209,7 @@ class ClientPolicy:
             raise PolicyViolationError(
                 "cohort_size", params.cohort_size, f"at least {required}, the minimum of survivors"
             )
+        _check_minimum(params, required)
         for rule in ("vector_length", "modulus_bits", "application", "round_number"):
             accepted = getattr(self, rule)
             if accepted is not None and getattr(params, rule) != accepted:
@@ -304,6 +305,15 @@ class ClientPolicy:
         smallest = (neighbours + corrupt) // 2 + 1 if params.active else corrupt + 1
         if params.threshold < smallest:
             raise PolicyViolationError("threshold", params.threshold, f"at least {smallest} with {corrupt} corrupt")
+
+
+def _check_minimum(params: SessionParams, required: int) -> None:
+    """Refuses an offer by which an honest server goes on with fewer survivors than this client insists on.
+
+    Every such client would leave when the survivors are fixed, and the session would die of it with nobody to name.
+    """
+    if required > params.min_survivors:
+        raise PolicyViolationError("min_survivors", params.min_survivors, f"at least {required}")
 
 
 def _frozen_suites(suites: object) -> frozenset[Suite]:

@@ -95,7 +95,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         return self._unopened[self._neighbours, self._places]
 
     def _shortage(self) -> TooFewClientsError | None:
-        return self._too_few_inputs() or self._unopenable()
+        return self._too_few_inputs() or self._unopenable() or self._too_few_willing()
 
     def _too_few_inputs(self) -> TooFewClientsError | None:
         needed, remaining = self.params.min_survivors, int(np.count_nonzero(self._arrived))
@@ -107,6 +107,38 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         """Returns the shortage where too many peers report that what some dealer sealed does not open."""
         opened = self._cohort.graph.members_present(self._arrived) - np.count_nonzero(self._reports(), axis=1)
         return self._smallest_neighbourhood(self._dealers, opened)
+
+    def _unwilling(self) -> Present:
+        """Returns who will refuse the survivor set: whose own count of those that take part for certain is too small.
+
+        A client counts a survivor only if what it sealed opened, and refuses a set with fewer than `min_survivors` of
+        them. So one dealer of garbage can make its peers leave where no more survive than must.
+        """
+        doubted = np.count_nonzero(self._unopened & self._arrived[self._neighbours], axis=1)
+        certain = int(np.count_nonzero(self._arrived)) - doubted
+        unwilling: Present = self._arrived & (certain < self.params.min_survivors)
+        return unwilling
+
+    def _too_few_willing(self) -> TooFewClientsError | None:
+        """Returns the shortage where those who will not refuse are too few to sign, or to open what someone dealt."""
+        unwilling = self._unwilling()
+        if not unwilling.any():
+            return None
+        willing = self._arrived & ~unwilling
+        if self.params.active and (signing := int(np.count_nonzero(willing))) < self.params.min_signatures:
+            return self._too_few(self.params.min_signatures, signing)
+        reports = self._reports() & willing[self._neighbours]
+        opened = self._cohort.graph.members_present(willing) - np.count_nonzero(reports, axis=1)
+        return self._smallest_neighbourhood(self._dealers, opened)
+
+    def _note_doubted(self) -> None:
+        """Notes those because of whom others will leave: it may be the reason why too few are left later."""
+        unwilling = self._unwilling()
+        doubting = np.count_nonzero(self._reports() & unwilling[self._neighbours], axis=1)
+        for dealer in np.flatnonzero(doubting).tolist():
+            reports = int(np.count_nonzero(self._reports()[dealer]))
+            fault = disputed(self.stage, reports=reports, peers=self._neighbours.shape[1])
+            self.faults.setdefault(self._cohort.client(dealer), fault)
 
     def close(self) -> tuple["CollectingSignatures | CollectingUnmasking", Mapping[ClientId, SurvivorSet]]:
         """Fixes the survivors (U3), irrevocably, and tells them who they are.
@@ -120,6 +152,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         self._require_open()
         if self._too_few_inputs() is None:
             self._note_disputed()
+            self._note_doubted()
         self._require_closable()
         # Bonawitz et al. 2017, figure 4, round 2, server: U3 is who sent a masked input, at least t; each of them
         # gets U3.

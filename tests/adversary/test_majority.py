@@ -92,6 +92,7 @@ def test_its_own_signature_counts_and_need_not_be_shown(everyone_signed):
     assert ask(everyone_signed, (region | set(others[:3])) - {CLIENT}) is not None
 
 
+@pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
 def test_ghosts_do_not_count_towards_the_minimum_of_survivors():
     """Whoever neither signed nor sealed may not be there at all."""
     if not Scene.sparse:

@@ -204,8 +204,15 @@ def test_with_the_floor_the_same_server_learns_nothing(tmp_path: Path, monkeypat
     with pytest.raises(PlanMismatchError, match=r"another session \(threshold\)"):
         rogue.run(cut=scene.ids[:CUT])
     assert rogue.session.received == frozenset()
-    # Nor would the session's own policy unmask, if a client had not looked at the terms.
+    # Nor would the session's own policy begin, if a client had not looked at the terms.
     monkeypatch.setattr("fl.private.client_round.check_terms", lambda plan, offered: None)
+    rogue = Rogue(scene)
+    with pytest.raises(PolicyViolationError) as refused:
+        rogue.run(cut=scene.ids[:CUT])
+    assert rogue.session.stage == "advertise_keys"
+    # Nor would it unmask, if it had begun.
+    monkeypatch.setattr("secagg.policy._check_minimum", lambda params, required: None)
+    scene = Scene(tmp_path / "again", planned(adversary=CURIOUS, **TERMS))
     rogue = Rogue(scene)
     with pytest.raises(PolicyViolationError) as refused:
         rogue.run(cut=scene.ids[:CUT])

@@ -16,6 +16,9 @@ from secagg.errors import AuthenticationError, PolicyViolationError
 from secagg.protocol.messages import ShareKeys, UnmaskingRequest
 from tests.kit.attack_scene import ACCOMPLICE, ACTIVE, LIAR, VICTIM, Scene, sparse_only, without
 
+# A client that insists on more than is offered refuses the invitation: here it is let in, for what it refuses later.
+pytestmark = pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
+
 GHOST = LIAR
 CAREFUL = VICTIM
 

@@ -16,6 +16,9 @@ from tests.kit.attack_scene import (
     without,
 )
 
+# A client that insists on more than is offered refuses the invitation: here it is let in, for what it refuses later.
+pytestmark = pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
+
 
 def demanding_all(model: AdversaryModel) -> Scene:
     return Scene(model, policies={VICTIM: {"min_survivors": len(Scene(model).ids)}})

@@ -19,6 +19,9 @@ from tests.kit.attack_scene import (
     without,
 )
 
+# A client that insists on more than is offered refuses the invitation: here it is let in, for what it refuses later.
+pytestmark = pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
+
 
 @whole_roster_shown
 @pytest.mark.parametrize("difference", [-1, 1])

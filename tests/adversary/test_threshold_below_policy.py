@@ -23,6 +23,7 @@ NEIGHBOURS_FIELD, THRESHOLD_FIELD = 6, 10
 
 
 @complete_only
+@pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
 @pytest.mark.parametrize(("model", "corrupt_fraction", "corrupt"), [(ACTIVE, 0.2, 2), (HONEST_BUT_CURIOUS, 0.45, 5)])
 def test_a_threshold_below_the_policy_is_refused_before_any_key_is_drawn(
     model: AdversaryModel, corrupt_fraction: float, corrupt: int

@@ -162,7 +162,15 @@ def test_a_small_consortium_of_four_needs_the_lower_floor():
 
 def test_survivors_that_the_cohort_cannot_have_are_refused_at_once():
     assert refusal(policy(min_survivors=11), offer(10)).rule == "cohort_size"
-    policy(min_survivors=10).check(offer(10))
+    policy(min_survivors=10).check(offer(10, min_survivors=10))
+
+
+def test_a_minimum_above_the_offered_one_is_refused_at_once():
+    """Not when the survivors are fixed: then everybody would leave, and nobody could be named."""
+    offered = offer(10).min_survivors
+    error = refusal(policy(min_survivors=offered + 1), offer(10))
+    assert (error.rule, error.offered, error.accepted) == ("min_survivors", offered, f"at least {offered + 1}")
+    policy(min_survivors=offered).check(offer(10))
 
 
 # -------------------------------------------------------------------------------------------------- Each rule

@@ -178,7 +178,7 @@ def test_survivors_of_whom_too_few_are_honest_are_refused():
     with pytest.raises(UnsafePlanError) as refused:
         with_more_colluders(plan)
     assert refused.value.what == "min_survivors"
-    assert "insists on 6" in refused.value.why
+    assert "at least 6" in refused.value.why
 
 
 def with_more_colluders(plan: PrivatePlan) -> PrivatePlan:

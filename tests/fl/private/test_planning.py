@@ -176,7 +176,7 @@ def test_more_colluders_than_a_certificate_was_made_for_are_refused():
 
 def test_too_few_honest_survivors_are_refused():
     terms = {"adversary": CURIOUS, "clients": 4, "max_dropouts": 1, "colluders": 1}
-    unsafe("min_survivors", "insists on 4, for the honest ones among them", **terms)
+    unsafe("min_survivors", "at least 4", **terms)
     # A consortium whose members know each other accepts two.
     assert make_plan(**(USUAL | terms | {"small_consortium": True})).min_survivors == 3
 

@@ -357,6 +357,7 @@ def test_a_client_snapshot_wants_its_own_identity():
         ClientSession.from_bytes(curious.clients[A].to_bytes(), identity=live.identities[A])
 
 
+@pytest.mark.usefixtures("minimum_accepted_at_the_invitation")
 def test_the_policy_travels_with_the_snapshot():
     live = Live(make_params(), corrupt_fraction=0.2, min_survivors=5, small_consortium=True, application=b"")
     live.clients[A] = restored_client(live, A)

@@ -1,0 +1,95 @@
+"""A dealer of garbage that makes its peers leave at the minimum of survivors is named, and the server sees it come."""
+
+import pytest
+
+from secagg import RemoteError, Result, SessionParams, TooFewClientsError
+from secagg.protocol.messages import ShareKeys
+from secagg.protocol.wire import decode, encode
+from tests.kit.sessions import MODEL, Live, models
+from tests.vectors.live import IDS
+
+LIAR = IDS[4]
+RECORD, SEALED = 152, 120
+
+
+def spoilt(live: Live, data: bytes, targets: int) -> bytes:
+    """The liar's shares, of which the first so many peers cannot open theirs."""
+    message = decode(data, LIAR, live.params, session_id=live.server.session_id)
+    assert isinstance(message, ShareKeys)
+    table = bytearray(message.table)
+    for place in range(targets):
+        table[place * RECORD : place * RECORD + SEALED] = bytes(SEALED)
+    changed = ShareKeys(bytes(table), message.self_mask_commitment)
+    return encode(changed, live.params.suite, live.server.session_id)
+
+
+def run(live: Live, *, targets: int, gone: int | None, then_silent: bool) -> Result:
+    """The liar spoils some seals, one honest client vanishes, and the liar goes silent once the survivors are fixed."""
+    while live.result is None:
+        for client, message in live.outbound.items():
+            if client == gone and live.server.stage == "masked_input":
+                continue
+            if client == LIAR and then_silent and live.server.stage in ("consistency", "unmask"):
+                continue
+            try:
+                reply = live.answer(client, message)
+            except RemoteError:
+                continue
+            if client == LIAR and live.server.stage == "share_keys":
+                reply = spoilt(live, reply, targets)
+            live.server.receive(client, reply)
+        live.close()
+    return live.result
+
+
+def a_session(adversary, minimum: int) -> Live:
+    return Live(
+        SessionParams(
+            cohort_size=8,
+            threshold=5,
+            vector_length=3,
+            modulus_bits=20,
+            adversary=adversary,
+            min_survivors=minimum,
+        )
+    )
+
+
+@models
+def test_where_more_survive_than_must_nobody_leaves_and_the_sum_is_right(adversary):
+    live = a_session(adversary, 7)
+    live.check(run(live, targets=1, gone=None, then_silent=False))
+
+
+@models
+@pytest.mark.parametrize("targets", [1, 2, 3])
+def test_a_session_that_dies_of_it_has_a_name(adversary, targets: int):
+    live = a_session(adversary, 7)
+    with pytest.raises(TooFewClientsError):
+        run(live, targets=targets, gone=IDS[7], then_silent=True)
+    assert set(live.server.faults) == {LIAR}
+    assert live.server.faults[LIAR].error == "DisputedShares"
+    assert f"{targets} of 7 peers" in live.server.faults[LIAR].detail
+
+
+@models
+def test_the_server_waits_while_those_who_would_stay_are_too_few(adversary):
+    """Two of seven survivors will leave: four peers of each are left of five. One more input, and all of them stay."""
+    live = a_session(adversary, 7)
+    while live.server.stage != "masked_input":
+        for client, message in live.outbound.items():
+            reply = live.answer(client, message)
+            live.server.receive(
+                client, spoilt(live, reply, 2) if live.server.stage == "share_keys" and client == LIAR else reply
+            )
+        live.close()
+    *first, last = live.outbound
+    for client in first:
+        live.server.receive(client, live.answer(client, live.outbound[client]))
+    assert not live.server.can_close
+    with pytest.raises(TooFewClientsError):
+        live.server.close_stage(MODEL)
+    assert set(live.server.faults) == {LIAR}
+    live.server.receive(last, live.answer(last, live.outbound[last]))
+    live.close()
+    live.check(live.run())
