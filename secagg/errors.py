@@ -148,6 +148,17 @@ class MalformedMessageError(RemoteError):
         return f"malformed message from {self._who()}: {self.reason}"
 
 
+class StrayMessageError(MalformedMessageError):
+    """A message belongs to another session, as one that was delayed. Fields: as `MalformedMessageError`.
+
+    `culprit` says who sent it, and nobody is at fault: the server notes nothing, and the session goes on.
+    """
+
+    def __init__(self, culprit: Culprit) -> None:
+        super().__init__(culprit, "the message belongs to another session")
+        self.args = (culprit,)
+
+
 class UnexpectedMessageError(RemoteError):
     """A well-formed message at the wrong time. Fields: `received`, `expected`."""
 

@@ -182,6 +182,7 @@ class ClientSession(Uncopyable):
             The reply to send, or None where there is none.
 
         Raises:
+            StrayMessageError: a message of another session; the session goes on, and nobody is at fault.
             MalformedMessageError: no message of this session; the session goes on.
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.

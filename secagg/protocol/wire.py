@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from secagg.errors import SERVER, Culprit, InvalidInputError, InvalidParameterError, MalformedMessageError
+from secagg.errors import (
+    SERVER,
+    Culprit,
+    InvalidInputError,
+    InvalidParameterError,
+    MalformedMessageError,
+    StrayMessageError,
+)
 from secagg.params import SessionParams
 from secagg.primitives.prg import Suite
 from secagg.protocol import labels
@@ -67,11 +74,14 @@ def decode(data: bytes, culprit: Culprit, params: SessionParams, *, session_id: 
         session_id: the session's id.
 
     Raises:
+        StrayMessageError: it is of another session.
         MalformedMessageError: for any other bytes, and never anything else.
     """
     suite, message_type, found_session = _read_header(data, culprit)
-    if suite is not params.suite or found_session != session_id:
-        raise MalformedMessageError(culprit, "the message belongs to another session or suite")
+    if found_session != session_id:
+        raise StrayMessageError(culprit)
+    if suite is not params.suite:
+        raise MalformedMessageError(culprit, "the message is of another suite than its session")
     return _decode_body(data, message_type, message_type.limit(params), culprit)
 
 

@@ -11,6 +11,7 @@ from secagg.errors import (
     InvalidStateError,
     MalformedMessageError,
     StateSpentError,
+    StrayMessageError,
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
@@ -175,6 +176,7 @@ class ServerSession(Uncopyable):
             data: the message.
 
         Raises:
+            StrayMessageError: the message is of another session; nobody is at fault.
             RemoteError: the message was refused; the session is unchanged, and goes on without it.
             InvalidParameterError: `sender` is no client id.
             StateSpentError: the session is over.
@@ -189,6 +191,9 @@ class ServerSession(Uncopyable):
         try:
             data = immutable(data, largest_message_bytes(self._params), sender)
             message = decode(data, sender, self._params, session_id=self._session_id)
+        except StrayMessageError:
+            # Delayed, from a session before: nobody's fault.
+            raise
         except MalformedMessageError as error:
             self._current.note_fault(sender, error)
             raise
