@@ -20,7 +20,15 @@ import pytest
 
 from secagg.client.session import ClientSession
 from secagg.client.states import Unmasking
-from secagg.errors import SERVER, ClientId, Culprit, MalformedMessageError, RemoteError, StateSpentError
+from secagg.errors import (
+    SERVER,
+    ClientId,
+    Culprit,
+    MalformedMessageError,
+    RemoteError,
+    StateSpentError,
+    StrayMessageError,
+)
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.bitmap import encode_bitmap
