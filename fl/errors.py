@@ -13,6 +13,7 @@ __all__ = [
     "OverflowError_",
     "PlanMismatchError",
     "SchemaMismatchError",
+    "UndeclaredArraysError",
     "UnsafePlanError",
 ]
 
@@ -43,6 +44,21 @@ class SchemaMismatchError(LocalError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.what}: offered {self.offered}, expected {self.expected}"
+
+
+class UndeclaredArraysError(LocalError, ValueError):
+    """Counters or running statistics would be clipped and averaged with the weights. Field: `names`, of the arrays."""
+
+    def __init__(self, names: tuple[str | int, ...]) -> None:
+        super().__init__(names)
+        self.names = names
+
+    def __str__(self) -> str:
+        listed = ", ".join(map(str, self.names))
+        return (
+            f"integers or running statistics among the arrays: {listed}. Leave them out (fl.arrays.SharedPart, or"
+            " left_out in [study]), or name them in `averaged` if they shall be clipped and averaged with the weights"
+        )
 
 
 class ModulusTooSmallError(LocalError, OverflowError):

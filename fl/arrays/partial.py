@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy.typing as npt
 
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
+from fl.arrays.statistics import is_running_statistic
 from fl.errors import SchemaMismatchError
 from secagg import InvalidParameterError
 
@@ -28,9 +29,6 @@ __all__ = ["NORM_LAYERS", "SharedPart"]
 
 NORM_LAYERS: Final = ("bn*", "*.bn*", "*_bn*", "*norm*", "*Norm*")
 """How normalisation layers are often called. A suggestion: pick those that your model has, for each must match."""
-
-_RUNNING_STATISTICS: Final = ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
-"""What batch normalisation calls its statistics in PyTorch and in Keras."""
 
 _DIGEST_LABEL: Final = b"fl shared part 1"
 
@@ -139,7 +137,7 @@ class SharedPart:
                 as "downsample.1" in a residual network.
         """
         part = cls.all_but(schema, patterns)
-        missed = [name for name in part.shared if any(statistic in str(name) for statistic in _RUNNING_STATISTICS)]
+        missed = [name for name in part.shared if is_running_statistic(name)]
         if missed:
             raise InvalidParameterError("patterns", missed, "such that no running statistic is shared: name its layer")
         return part

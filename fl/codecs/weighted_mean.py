@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
+from fl.arrays.statistics import is_running_statistic
 from fl.codecs.quantize import Quantizer
+from fl.errors import UndeclaredArraysError
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
 from secagg.primitives import word_dtype
 
@@ -36,8 +38,11 @@ class WeightedMean:
         modulus_bits: m of the session.
         clients: the most clients in one sum: the session's cohort size.
         weight_cap: the largest weight of a client, such as the most training examples that count.
+        averaged: the names of running statistics, as of batch normalisation, that are averaged on purpose. Their
+            entries are clipped as all others are.
 
     Raises:
+        UndeclaredArraysError: the schema has running statistics that are not named: leave them out, or name them.
         InvalidParameterError: a parameter is out of its range.
         ModulusTooSmallError: the modulus is too small for the number of clients.
 
@@ -51,11 +56,20 @@ class WeightedMean:
     modulus_bits: int
     clients: int
     weight_cap: int
+    averaged: tuple[str | int, ...] = ()
     quantizer: Quantizer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.schema, ArraySchema):
             raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
+        object.__setattr__(self, "averaged", tuple(self.averaged))
+        missed = tuple(
+            entry.name
+            for entry in self.schema.entries
+            if is_running_statistic(entry.name) and entry.name not in self.averaged
+        )
+        if missed:
+            raise UndeclaredArraysError(missed)
         quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
         object.__setattr__(self, "quantizer", quantizer)
         object.__setattr__(self, "clip", quantizer.clip)

@@ -1,6 +1,6 @@
 """From what a user thinks in to a `PrivatePlan`, or to the reason why there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from dp import SKELLAM, AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
 from dp import plan as plan_noise
 from fl.arrays.schema import ArraySchema
+from fl.arrays.statistics import check_declared
 from fl.checks import check_integer, check_number
 from fl.codecs.rotation import padded
 from fl.cohort import threshold
@@ -50,6 +51,7 @@ def make_plan(
     adversary: AdversaryModel = AdversaryModel.ACTIVE,
     certificate: Certificate | None = None,
     small_consortium: bool = False,
+    averaged: Collection[str | int] = (),
 ) -> PrivatePlan:
     """Plans a private training.
 
@@ -80,8 +82,10 @@ def make_plan(
         certificate: graph and threshold of a sparse session, as `secagg.choose` found them for `clients`; None is the
             complete graph.
         small_consortium: accept two honest survivors instead of three.
+        averaged: the names of integer arrays and running statistics that are clipped and averaged with the weights.
 
     Raises:
+        UndeclaredArraysError: the schema has such arrays, and they are not named: leave them out, or name them.
         UnsafePlanError: the combination would break its promise, and why.
         dp.InfeasiblePlanError: no noise or modulus keeps the promise, with the nearest that would.
         dp.InvalidParameterError, secagg.InvalidParameterError: a number is out of its range.
@@ -94,6 +98,7 @@ def make_plan(
         raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
     if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
         raise InvalidParameterError("side_values", type(side_values).__name__, "a sequence of SideValue")
+    check_declared(schema, averaged)
     clip = check_number("clip", clip, low=0.0, open_low=True)
     colluders = check_integer(
         "colluders", int(colluders) if isinstance(colluders, np.integer) else colluders, low=0, high=2**63

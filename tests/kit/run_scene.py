@@ -41,6 +41,7 @@ class Study:
 HEAD = """
 [study]
 entry = "a_study:Study"
+averaged = ["n", "m"]
 
 [training]
 rounds = 3

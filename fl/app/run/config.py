@@ -69,11 +69,16 @@ class StudyTable(_Table, frozen=True):
             called with `options` as keywords, and returns a `fl.study.Study`.
         folder: where the run keeps all it has to remember; relative to the file.
         options: handed to the entry.
+        left_out: shell patterns of array names, such as "*.num_batches_tracked": these stay as the study made them, and
+            no client sends them.
+        averaged: names of integer arrays and running statistics that are clipped and averaged with the weights.
     """
 
     entry: str
     folder: _Text = "run"
     options: dict[str, object] = msgspec.field(default_factory=dict)
+    left_out: list[str] = msgspec.field(default_factory=list)
+    averaged: list[str] = msgspec.field(default_factory=list)
 
 
 class TrainingTable(_Table, frozen=True):

@@ -8,15 +8,18 @@ import importlib
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from fl.arrays.flatten import flatten, restore
+from fl.arrays.partial import SharedPart
 from fl.arrays.schema import ArraySchema, NamedArrays
+from fl.arrays.statistics import check_declared
 from fl.client_ids import ClientIds, ClientName
 from fl.private import Contribution
 from fl.study import EvaluatedStudy, Study, StudyError
@@ -69,6 +72,20 @@ class GuardedStudy:
     def __init__(self, study: Study[ClientName]) -> None:
         self._study = study
         self._ids = ClientIds(())
+        self._left_out: Sequence[str] = ()
+        self._averaged: Sequence[str] = ()
+        self._part: SharedPart | None = None
+        self._kept: NamedArrays = {}
+
+    def declare(self, *, left_out: Sequence[str] = (), averaged: Sequence[str] = ()) -> None:
+        """Says what becomes of arrays that are no weights.
+
+        Args:
+            left_out: patterns for names: these stay as the study made them. The study still gets whole models, and may
+                hand in whole updates.
+            averaged: names of those that are clipped and averaged with the weights.
+        """
+        self._left_out, self._averaged = tuple(left_out), tuple(averaged)
 
     def clients(self) -> tuple[ClientId, ...]:
         """Returns the ids of the study's clients, sorted.
@@ -95,9 +112,31 @@ class GuardedStudy:
             schema = ArraySchema.of(model)
             if not schema.size:
                 raise ValueError("the model has no parameter")
-            return restore(flatten(model, schema), schema)
+            whole = restore(flatten(model, schema), schema)
+            if self._left_out:
+                self._part = SharedPart.all_but(schema, self._left_out)
+                whole, self._kept = self._part.split(whole)
+                schema = self._part.shared_schema
+            check_declared(schema, self._averaged)
+            return whole
 
         return _guarded("initial_model", None, None, call)
+
+    def _whole(self, model: NamedArrays) -> NamedArrays:
+        """Returns a copy of the model with what is left out."""
+        return _copied(model if self._part is None else self._part.join(model, private=self._kept))
+
+    def _sent(self, contribution: Contribution) -> Contribution:
+        """Returns the contribution without what is left out."""
+        part, update = self._part, contribution.update
+        if (
+            part is None
+            or not isinstance(update, Mapping)
+            or set(update) != {entry.name for entry in part.schema.entries}
+        ):
+            return contribution
+        shared = {name: update[name] for name in part.shared if isinstance(name, str)}
+        return replace(contribution, update=shared)
 
     def contribute(
         self,
@@ -121,10 +160,10 @@ class GuardedStudy:
         def call() -> Contribution:
             # A study may be asked before it has said who its clients are: then an id is a name.
             name = self._ids.name_of(client) if self._ids else client
-            given = self._study.contribute(name, _copied(model), round_number)
+            given = self._study.contribute(name, self._whole(model), round_number)
             if not isinstance(given, Contribution):
                 raise TypeError(f"it returned a {type(given).__name__}, not a Contribution")
-            return checked(given)
+            return checked(self._sent(given))
 
         return _guarded("contribute", client, round_number, call)
 
@@ -144,7 +183,7 @@ class GuardedStudy:
         evaluate = study.evaluate
 
         def call() -> dict[str, float | None]:
-            given = evaluate(_copied(model))
+            given = evaluate(self._whole(model))
             if not isinstance(given, Mapping):
                 raise TypeError(f"it returned a {type(given).__name__}, not a mapping of names to numbers")
             figures: dict[str, float | None] = {}

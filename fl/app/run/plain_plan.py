@@ -96,7 +96,9 @@ class PlainPlan:
     @property
     def codec(self) -> WeightedMean:
         """From arrays to the words that a session sums, and back."""
-        return WeightedMean(self.schema, self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        # What is declared was checked where the model was read, with the dtypes of its arrays.
+        names = tuple(entry.name for entry in self.schema.entries)
+        return WeightedMean(self.schema, self.clip, self.modulus_bits, self.clients, self.weight_cap, averaged=names)
 
     @property
     def digest(self) -> bytes:

@@ -82,6 +82,8 @@ def plan_run(config: RunConfig, schema: ArraySchema, clients: int) -> RunPlan:
         return make_plan(
             scope=privacy.scope,
             schema=schema,
+            # What is declared was checked where the model was read, with the dtypes of its arrays.
+            averaged=[entry.name for entry in schema.entries],
             clients=clients,
             max_dropouts=session.max_dropouts,
             colluders=session.colluders,
