@@ -20,6 +20,7 @@ def delta_schema(model: ArraySchema) -> ArraySchema:
     return ArraySchema(model.kind, tuple(ArraySpec(entry.name, entry.shape, float64) for entry in model.entries))
 
 
+@np.errstate(under="ignore")
 def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     """Returns local minus global, which a client encodes.
 
@@ -42,6 +43,7 @@ def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     return restore(difference, delta_schema(schema))
 
 
+@np.errstate(under="ignore")
 def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) -> NamedArrays:
     """Returns the next global model: global + learning_rate * mean delta.
 

@@ -158,6 +158,7 @@ class RdpAccountant:
         checked = [check_real("orders", order, low=1.0, high=_LARGEST_ORDER) for order in orders]
         return self._renyi()(np.array(checked, dtype=np.float64))
 
+    @np.errstate(under="ignore")
     def epsilon(self, delta: float) -> Bound:
         """Returns the smallest known epsilon for `delta`.
 
@@ -167,6 +168,7 @@ class RdpAccountant:
         delta = check_delta(delta)
         return min(self._epsilons(delta), key=lambda bound: bound.value)
 
+    @np.errstate(under="ignore")
     def delta(self, epsilon: float) -> Bound:
         """Returns the smallest known delta for `epsilon`.
 

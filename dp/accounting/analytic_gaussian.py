@@ -38,6 +38,7 @@ def _quadrature() -> tuple[_Array, _Array]:
     return nodes, weights
 
 
+@np.errstate(under="ignore")
 def gaussian_delta(mu: float, *, epsilon: float) -> float:
     """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float."""
     if mu == 0:
@@ -47,6 +48,7 @@ def gaussian_delta(mu: float, *, epsilon: float) -> float:
     return min(1.0, math.exp(_log_delta(mu, epsilon)) * (1 + _ROUNDING))
 
 
+@np.errstate(under="ignore")
 def gaussian_epsilon(mu: float, *, delta: float) -> float:
     """Returns the smallest epsilon >= 0 for `delta`, never too small by rounding.
 

@@ -82,6 +82,7 @@ def _sketch(sampled: SampledGaussians) -> SampledGaussians:
     )
 
 
+@np.errstate(under="ignore")
 def _steep_from(sampled: SampledGaussians) -> _Array:
     # At alpha = 2 sigma^2 log(1/q), q^alpha e^(alpha^2/2sigma^2), the last term of the binomial sum, is 1.
     with np.errstate(over="ignore"):

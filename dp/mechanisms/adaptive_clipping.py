@@ -130,6 +130,7 @@ class AdaptiveClipping:
             raise InvalidParameterError("norm", type(norm).__name__, "a number, at least 0 and finite")
         return 1 if norm <= self.clip_norm else -1
 
+    @np.errstate(under="ignore")
     def updated(self, noisy_sum: int, contributors: int) -> Self:
         """Returns the clipping of the next round.
 

@@ -105,6 +105,7 @@ class ClippedLayers:
         return _sensitivity(self.norm_bound, relation)
 
 
+@np.errstate(under="ignore")
 def clip(vector: npt.NDArray[Any], clip_norm: float) -> Clipped:
     """Returns the vector, scaled down to the clip norm if it is longer.
 
@@ -131,6 +132,7 @@ def clip(vector: npt.NDArray[Any], clip_norm: float) -> Clipped:
     return Clipped(*_clipped("vector", vector, bound), bound)
 
 
+@np.errstate(under="ignore")
 def clip_layers(layers: Sequence[npt.NDArray[Any]], clip_norms: Sequence[float]) -> ClippedLayers:
     """Returns each layer scaled down to its own clip norm if it is longer.
 

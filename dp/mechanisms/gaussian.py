@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from dp.checks import check_count, check_member, check_real
@@ -155,6 +156,7 @@ class GaussianMechanism:
         """The most vectors that `release_sum` adds up; millions and more."""
         return LARGEST_ROUNDED // (math.ceil(exact_multiple(self.clip_norm, spacing=self.spacing)) + 1)
 
+    @np.errstate(under="ignore")
     def release(self, vector: npt.NDArray[Any]) -> Vector:
         """Returns one vector with noise.
 
@@ -174,6 +176,7 @@ class GaussianMechanism:
         """
         return self._release(vector, discrete_gaussian(self.variance, self.dimension), Keystream.fresh())
 
+    @np.errstate(under="ignore")
     def release_sum(self, vectors: Iterable[npt.NDArray[Any]]) -> Vector:
         """Returns the sum of clipped vectors, with noise.
 

@@ -127,6 +127,7 @@ def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     return _Curves(squared, excess, turns, float(min(second, third)))
 
 
+@np.errstate(under="ignore")
 def _tau(local_variance: float, shares: int) -> _Array:
     """Returns tau for 1, 2, ..., `shares` shares."""
     k = np.arange(shares, dtype=np.float64)

@@ -55,6 +55,7 @@ class SampledCurve(ABC):
         share = order - low
         return ((1 - share) * self._moment(low) + share * self._moment(low + 1)) / (order - 1)
 
+    @np.errstate(under="ignore")
     def _moment(self, order: int) -> float:
         """Returns (alpha - 1) rho(alpha) for an integer alpha."""
         if order not in self._known:

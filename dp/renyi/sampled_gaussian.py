@@ -64,6 +64,7 @@ _LARGEST_SIGMA: Final = 1e150
 """Above it 1/sigma^2 may vanish, and the divergence at this sigma is an upper bound."""
 
 
+@np.errstate(under="ignore")
 def poisson_gaussian_rdp(order: float, probability: _Array, noise_multiplier: _Array) -> _Array:
     """Returns the divergence of one order for many pairs of sampling probability and noise multiplier.
 

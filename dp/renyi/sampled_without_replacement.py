@@ -45,6 +45,7 @@ _LARGEST_SIGMA: Final = 1e150
 """Outside of these a float or the quadrature may overflow; the divergence only falls as sigma grows."""
 
 
+@np.errstate(under="ignore")
 def gaussian_without_replacement_rdp(order: float, fraction: _Array, noise_multiplier: _Array) -> _Array:
     """Returns a bound on the divergence of one order for many pairs of sampled part and noise multiplier.
 

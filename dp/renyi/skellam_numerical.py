@@ -87,6 +87,7 @@ _EXACT_PARTS: Final = 2.0**28
 """2**20 values of t, each below 32, add up to less than 2**53 of these parts: floats hold the sums exactly."""
 
 
+@np.errstate(under="ignore")
 def numerical_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
     """Returns this module's bound on the Renyi divergences of an event, where there is one.
 
@@ -150,6 +151,7 @@ class _Terms:
     near_one: bool
 
 
+@np.errstate(under="ignore")
 def _log_sums(terms: _Terms, shifts: _Integers) -> _Array:
     """Returns log S, rounded upwards but for the last digits, for each shift."""
     result = np.empty(len(shifts))
@@ -274,6 +276,7 @@ class _Table:
 
 
 @lru_cache(maxsize=4)
+@np.errstate(under="ignore")
 def _table(variance: float, size: int) -> _Table:
     """Returns the table for all |x| up to `size`, and some more."""
     # The ratios forget their start within some standard deviations, a guess of which is exact for large x.

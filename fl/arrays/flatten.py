@@ -21,6 +21,7 @@ _EXACT_INTEGER_LIMIT: Final = 2**53
 """Every integer up to here in magnitude is a float64; the next one is not."""
 
 
+@np.errstate(under="ignore")
 def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     """Copies all arrays into one new vector, in the schema's order.
 
@@ -64,6 +65,7 @@ def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     return vector
 
 
+@np.errstate(under="ignore")
 def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: float = 0.0) -> NamedArrays:
     """Cuts a vector into the schema's arrays.
 

@@ -84,6 +84,7 @@ class ErrorFeedback:
         view.flags.writeable = False
         return view
 
+    @np.errstate(under="ignore")
     def add(self, vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns vector + residual, in new memory: what this round should send.
 
@@ -103,6 +104,7 @@ class ErrorFeedback:
         _check_finite("vector", total)
         return total
 
+    @np.errstate(under="ignore")
     def keep(self, intended: npt.NDArray[np.float64], sent: npt.NDArray[np.float64]) -> None:
         """Remembers what the encoder left out of a vector.
 

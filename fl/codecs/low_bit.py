@@ -134,6 +134,7 @@ class LowBit:
         # Every part has a fixed length, so their concatenation is unambiguous.
         return hashlib.sha256(_LABEL + settings + self.seed).digest()
 
+    @np.errstate(under="ignore")
     def encode(self, vector: npt.NDArray[np.float64], weight: int) -> npt.NDArray[Any]:
         """Returns the words that a client masks.
 
@@ -162,6 +163,7 @@ class LowBit:
             vector = vector * (self.clip_norm / norm)
         return self.quantizer.encode(self.rotation.forward(vector), weight)
 
+    @np.errstate(under="ignore")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[npt.NDArray[np.float64], int]:
         """Returns the weighted mean of the clipped vectors, and the sum of the weights.
 

@@ -194,6 +194,7 @@ class Rotation(Generic[_Float]):
         # This calculation rounds as well, by less than 2**-40 of its result.
         return (relative * float(norm) + underflow) * (1 + 2.0**-40)
 
+    @np.errstate(under="ignore")
     def forward(self, vector: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the rotated vector H D x.
 
@@ -220,6 +221,7 @@ class Rotation(Generic[_Float]):
         self._transform(start, other, start)
         return out
 
+    @np.errstate(under="ignore")
     def inverse(self, rotated: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the first d coordinates of D H y, where y may be a sum or a mean of rotated vectors.
 

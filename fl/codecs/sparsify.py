@@ -128,6 +128,7 @@ class RandomK:
         _check("vector", vector, self._length)
         return vector[self._indices]
 
+    @np.errstate(under="ignore")
     def spread(self, values: npt.NDArray[np.float64], *, unbiased: bool) -> npt.NDArray[np.float64]:
         """Returns the vector that a selection, or a mean of selections, stands for; zero elsewhere.
 

@@ -62,6 +62,7 @@ class PrivateSum:
         coordinate = steps / self.plan.scale(self.clip)
         return coordinate / (weight.share * self.clip) * weight.half / self.plan.weight_cap
 
+    @np.errstate(under="ignore")
     def mean(self, denominator: float | None = None, *, within_clip: bool | None = None) -> NamedArrays:
         """Returns the mean update, in the shapes and dtypes of the schema.
 

@@ -78,6 +78,7 @@ class PrivateVector:
             raise InvalidInputError("weight", "given with examples, or side values are", "left out with examples")
         return self.encode_examples(examples)
 
+    @np.errstate(under="ignore")
     def encode(
         self, update: Arrays, weight: int = 1, side_values: Mapping[str, float] | None = None
     ) -> npt.NDArray[Any]:
@@ -112,6 +113,7 @@ class PrivateVector:
             words[-1] = adaptive.bit(clipped.norm)
         return self._noisy(words)
 
+    @np.errstate(under="ignore")
     def encode_examples(self, updates: Sequence[Arrays] | npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         """Returns the words of a client whose single examples are protected: each is clipped and rounded on its own.
 
@@ -149,6 +151,7 @@ class PrivateVector:
             words += self._rounded(rotated)
         return self._noisy(words)
 
+    @np.errstate(under="ignore")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> PrivateSum:
         """Returns what the sum of the clients' words says.
 

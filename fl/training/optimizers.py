@@ -66,6 +66,7 @@ class ServerOptimizer(ABC):
         first = tuple(np.full(schema.size, value) for value in self._first_moments())
         return OptimizerState(self.kind, schema.digest, 0, first)
 
+    @np.errstate(under="ignore")
     def step(self, state: OptimizerState, model: Arrays, mean_delta: Arrays) -> tuple[OptimizerState, NamedArrays]:
         """Returns the state and the model after one round; neither argument is changed.
 

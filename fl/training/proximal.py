@@ -26,6 +26,7 @@ from secagg import InvalidInputError
 __all__ = ["proximal_gradient", "proximal_penalty"]
 
 
+@np.errstate(under="ignore")
 def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
     """Returns mu/2 * ||local - global||^2, to be added to the local loss.
 
@@ -48,6 +49,7 @@ def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
     return penalty
 
 
+@np.errstate(under="ignore")
 def proximal_gradient(local: Arrays, global_model: Arrays, mu: float) -> NamedArrays:
     """Returns mu * (local - global), the gradient of the penalty, to be added to the local gradients.
 
