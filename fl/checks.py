@@ -19,10 +19,11 @@ LARGEST_FLOAT: Final = sys.float_info.max
 
 
 def check_integer(parameter: str, value: object, *, low: int, high: int) -> int:
-    """Returns `value` if it is a Python int from `low` to `high`; a numpy integer or a whole float is refused."""
-    if type(value) is not int or not low <= value <= high:
+    """Returns `value`, a Python or numpy integer, as an int from `low` to `high`; a whole float is refused."""
+    number = int(value) if isinstance(value, np.integer) else value
+    if type(number) is not int or not low <= number <= high:
         raise InvalidParameterError(parameter, value, f"an int from {low} to {high}")
-    return value
+    return number
 
 
 def check_number(

@@ -91,13 +91,14 @@ class AdaptiveClipping:
     largest: float = CLIP_RANGE[1]
 
     def __post_init__(self) -> None:
+        clip_norm = check_real("clip_norm", self.clip_norm, low=CLIP_RANGE[0], high=CLIP_RANGE[1])
         values = {
-            "clip_norm": check_real("clip_norm", self.clip_norm, low=CLIP_RANGE[0], high=CLIP_RANGE[1]),
+            "clip_norm": clip_norm,
             "bit_stddev": check_real("bit_stddev", self.bit_stddev, low=_STDDEV_RANGE[0], high=_STDDEV_RANGE[1]),
             "quantile": check_real("quantile", self.quantile, low=0.0, high=1.0),
             "learning_rate": check_real("learning_rate", self.learning_rate, low=0.0, high=10.0, open_low=True),
-            "smallest": check_real("smallest", self.smallest, low=CLIP_RANGE[0], high=self.clip_norm),
-            "largest": check_real("largest", self.largest, low=self.clip_norm, high=CLIP_RANGE[1]),
+            "smallest": check_real("smallest", self.smallest, low=CLIP_RANGE[0], high=clip_norm),
+            "largest": check_real("largest", self.largest, low=clip_norm, high=CLIP_RANGE[1]),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -252,7 +252,10 @@ def _with_least_noise(draft: DistributedPlan) -> DistributedPlan:
     In logarithms, epsilon falls along nearly a line as the variance grows, so that secants from a good guess find the
     target in three steps or so. Whatever they do, the noise returned is one for which epsilon was worked out.
     """
-    target = float(draft.target_epsilon)
+    target, largest = float(draft.target_epsilon), _largest_epsilon(draft)
+    if 0 < largest < target:
+        # Nothing keeps so large a promise: what the samplers may be off by counts e^epsilon times.
+        raise InfeasiblePlanError("epsilon", target, f"at most {math.floor(largest * 1e3) / 1e3:g} at this delta")
     smallest = SMALLEST_GAUSSIAN_SHARE if draft.mechanism == DISTRIBUTED_DISCRETE_GAUSSIAN else _SMALLEST_VARIANCE
     least, most = math.log(smallest), math.log(LARGEST_LOCAL_VARIANCE)
     too_little, enough = -math.inf, math.inf
@@ -391,6 +394,13 @@ def _no_room(draft: DistributedPlan, smallest: int) -> InfeasiblePlanError:
         allowed = f"{smallest}, and no modulus has more than 64 bits; {others}"
         return InfeasiblePlanError("modulus_bits", draft.modulus_bits, allowed)
     return InfeasiblePlanError("modulus_bits", draft.modulus_bits, f"at least {smallest}; {others}", smallest)
+
+
+def _largest_epsilon(draft: DistributedPlan) -> float:
+    """Returns the epsilon up to which the samplers' share, samples (1 + e^epsilon) / 2^bits, stays below delta."""
+    samples = draft.rounds * draft.clients * draft.noisy_coordinates
+    room = float(draft.delta) * 2.0**TOTAL_VARIATION_BITS / samples
+    return math.log(room - 1) if room > 2 else -math.inf
 
 
 def _too_much_noise(draft: DistributedPlan) -> InfeasiblePlanError:

@@ -197,6 +197,9 @@ def _describe(arrays: Arrays) -> tuple[Literal["list", "dict"], tuple[ArraySpec,
 def _native(dtype: np.dtype[Any], name: str | int) -> np.dtype[Any]:
     if not isinstance(dtype, np.dtype):
         raise InvalidParameterError("dtype", type(dtype).__name__, "a numpy dtype, such as numpy.dtype('float32')")
+    if dtype.kind not in "fiu":
+        # Some of numpy's newer types, such as strings of any length, have no byte order to ask for.
+        raise SchemaMismatchError(f"dtype of array {name!r}", str(dtype), _ALLOWED_DTYPES)
     native = dtype.newbyteorder("=")
     # Not by kind and size alone: a timedelta is no integer, and a long double is no float64 though it may be as long.
     if native not in _DTYPES or native.type is np.longdouble:

@@ -63,7 +63,7 @@ class ErrorFeedback:
     __slots__ = ("_intended", "_residual")
 
     def __init__(self, length: int) -> None:
-        check_integer("length", length, low=1, high=_MAX_LENGTH)
+        length = check_integer("length", length, low=1, high=_MAX_LENGTH)
         self._residual: npt.NDArray[np.float64] = np.zeros(length)
         self._intended: npt.NDArray[np.float64] | None = None
 
@@ -171,7 +171,7 @@ class ErrorFeedback:
             InvalidParameterError: the length is out of its range.
             InvalidInputError: the wrapping key has a wrong type or length.
         """
-        check_integer("length", length, low=1, high=_MAX_LENGTH)
+        length = check_integer("length", length, low=1, high=_MAX_LENGTH)
         content = read_snapshot(SnapshotRole.ERROR_FEEDBACK, data, _Content, wrapping_key)
         if content.version != _VERSION:
             raise InvalidStateError(f"the residual has version {content.version}, this library reads {_VERSION}")

@@ -95,8 +95,8 @@ class LowBit:
     rotation: Rotation[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_integer("bits", self.bits, low=1, high=_MAX_BITS)
-        check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS)
+        object.__setattr__(self, "bits", check_integer("bits", self.bits, low=1, high=_MAX_BITS))
+        object.__setattr__(self, "clients", check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS))
         object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, low=_NORMS[0], high=_NORMS[1]))
         length = padded(self.dimension)
         modulus_bits = (self.clients * (2**self.bits - 1)).bit_length()
@@ -198,8 +198,8 @@ def expected_squared_error(range_factor: float, levels: int, survivors: int) -> 
         InvalidParameterError: a parameter is out of its range.
     """
     factor = check_number("range_factor", range_factor, low=_FACTORS[0], high=_FACTORS[1])
-    check_integer("levels", levels, low=1, high=_MAX_LEVELS)
-    check_integer("survivors", survivors, low=1, high=_MAX_CLIENTS)
+    levels = check_integer("levels", levels, low=1, high=_MAX_LEVELS)
+    survivors = check_integer("survivors", survivors, low=1, high=_MAX_CLIENTS)
     clipped = 2 * ((1 + factor * factor) * _tail(factor) - factor * _density(factor))
     # The two terms cancel where the tail is long gone.
     return _rounding_variance(factor, levels) / survivors + max(clipped, 0.0)
@@ -216,7 +216,7 @@ def best_range_factor(levels: int, *, survivors: int) -> float:
     Raises:
         InvalidParameterError: a parameter is out of its range.
     """
-    check_integer("levels", levels, low=1, high=_MOST_LEVELS)
+    levels = check_integer("levels", levels, low=1, high=_MOST_LEVELS)
     factors = [step / _STEPS for step in range(1, _STEPS * _WIDEST + 1)]
     return min(factors, key=lambda factor: expected_squared_error(factor, levels, survivors))
 
@@ -236,7 +236,7 @@ def unbiased_range_factor(dimension: int, clients: int, probability: float = 1e-
         InvalidParameterError: a parameter is out of its range.
     """
     length = padded(dimension)
-    check_integer("clients", clients, low=1, high=_MAX_CLIENTS)
+    clients = check_integer("clients", clients, low=1, high=_MAX_CLIENTS)
     probability = check_number("probability", probability, low=0.0, high=1.0, open_low=True, open_high=True)
     hoeffding = math.sqrt(2 * (math.log(2 * length * clients) - math.log(probability)))
     # A coordinate is never larger than the norm; the hair is for the rounding of the rotation.

@@ -92,9 +92,13 @@ class Quantizer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip", check_number("clip", self.clip, low=_CLIP_RANGE[0], high=_CLIP_RANGE[1]))
-        check_integer("modulus_bits", self.modulus_bits, low=1, high=_MAX_MODULUS_BITS)
-        check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS)
-        check_integer("weight_cap", self.weight_cap, low=1, high=_MAX_WEIGHT_CAP)
+        object.__setattr__(
+            self, "modulus_bits", check_integer("modulus_bits", self.modulus_bits, low=1, high=_MAX_MODULUS_BITS)
+        )
+        object.__setattr__(self, "clients", check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS))
+        object.__setattr__(
+            self, "weight_cap", check_integer("weight_cap", self.weight_cap, low=1, high=_MAX_WEIGHT_CAP)
+        )
         largest = 2**self.modulus_bits - 1
         fills = self.clients * self.levels <= largest < self.clients * (self.levels + 1)
         if self.levels < 1 or not fills:
@@ -126,8 +130,8 @@ class Quantizer:
             survivors: S, the clients in the sum.
             total_weight: the sum of their weights.
         """
-        check_integer("survivors", survivors, low=1, high=self.clients)
-        check_integer("total_weight", total_weight, low=1, high=survivors * self.weight_cap)
+        survivors = check_integer("survivors", survivors, low=1, high=self.clients)
+        total_weight = check_integer("total_weight", total_weight, low=1, high=survivors * self.weight_cap)
         step = 2 * Fraction(self.clip) * self.weight_cap / (self.levels * total_weight)
         bound = survivors * step + Fraction(1, 2**48) * (survivors * step + Fraction(self.clip))
         # float() rounds to nearest, which may be below.
@@ -234,7 +238,7 @@ class Quantizer:
             InvalidParameterError: `survivors` is out of its range.
             InvalidInputError: `total` cannot be such a sum, or the total weight is 0, so that there is no mean.
         """
-        check_integer("survivors", survivors, low=1, high=self.clients)
+        survivors = check_integer("survivors", survivors, low=1, high=self.clients)
         if not isinstance(total, np.ndarray) or total.dtype.kind != "u" or total.ndim != 1:
             raise InvalidInputError("total", "it is of another type", "a one-dimensional array of unsigned integers")
         if len(total) < self.weight_digits:

@@ -73,7 +73,7 @@ def padded(dimension: int) -> int:
     Raises:
         InvalidParameterError: `dimension` is not an int from 1 to 2**32.
     """
-    check_integer("dimension", dimension, low=1, high=_MAX_DIMENSION)
+    dimension = check_integer("dimension", dimension, low=1, high=_MAX_DIMENSION)
     return 1 << (dimension - 1).bit_length()
 
 

@@ -90,8 +90,8 @@ class RandomK:
     __slots__ = ("_indices", "_length")
 
     def __init__(self, length: int, kept: int, seed: bytes) -> None:
-        check_integer("length", length, low=1, high=_MAX_LENGTH)
-        check_integer("kept", kept, low=1, high=length)
+        length = check_integer("length", length, low=1, high=_MAX_LENGTH)
+        kept = check_integer("kept", kept, low=1, high=length)
         if type(seed) is not bytes or len(seed) != SEED_BYTES:
             raise InvalidParameterError("seed", type(seed).__name__, f"{SEED_BYTES} bytes")
         self._length = length

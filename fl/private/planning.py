@@ -165,8 +165,8 @@ def _session(
     *, clients: int, max_dropouts: int, colluders: int, adversary: AdversaryModel, certificate: Certificate | None
 ) -> SessionParams:
     """Returns graph, threshold and minimum of survivors; vector and modulus are still to be filled in."""
-    check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
-    check_integer("max_dropouts", max_dropouts, low=0, high=clients - 1)
+    clients = check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
+    max_dropouts = check_integer("max_dropouts", max_dropouts, low=0, high=clients - 1)
     if 2 * colluders >= clients:
         raise UnsafePlanError("colluders", colluders, f"no session holds against half of its {clients} clients")
     survivors = clients - max_dropouts

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from fl.checks import check_number
 from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["WEIGHT", "SideValue", "joint_factor", "read_side_values", "scaled_side_values"]
@@ -54,10 +55,8 @@ class SideValue:
         if type(self.name) is not str or not 1 <= len(self.name) <= 100 or not self.name.isprintable():
             raise InvalidParameterError("name", self.name, "a printable str of 1 to 100 characters")
         for name in ("low", "high", "share"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-                raise InvalidParameterError(f"side value {self.name}: {name}", value, "a finite number, not huge")
-            object.__setattr__(self, name, float(value))
+            number = check_number(f"side value {self.name}: {name}", getattr(self, name), low=-_LARGEST, high=_LARGEST)
+            object.__setattr__(self, name, number)
         if not self.low < self.high:
             raise InvalidParameterError(f"side value {self.name}: high", self.high, f"above low, {self.low}")
         if not self.high - self.low >= max(abs(self.low), abs(self.high)) * _NARROWEST or self.half < 1 / _LARGEST:

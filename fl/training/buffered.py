@@ -89,8 +89,12 @@ class StalenessWeights:
     exponent: Fraction = Fraction(1, 2)
 
     def __post_init__(self) -> None:
-        check_integer("weight_cap", self.weight_cap, low=1, high=_MAX_WEIGHT_CAP)
-        check_integer("max_staleness", self.max_staleness, low=0, high=_MAX_STALENESS)
+        object.__setattr__(
+            self, "weight_cap", check_integer("weight_cap", self.weight_cap, low=1, high=_MAX_WEIGHT_CAP)
+        )
+        object.__setattr__(
+            self, "max_staleness", check_integer("max_staleness", self.max_staleness, low=0, high=_MAX_STALENESS)
+        )
         exponent = self.exponent
         if isinstance(exponent, bool) or not isinstance(exponent, int | Fraction):
             raise InvalidParameterError("exponent", exponent, "a Fraction or an int: a float is not what it says")
@@ -120,7 +124,7 @@ class StalenessWeights:
         Raises:
             InvalidParameterError: the staleness is negative, or beyond the maximum.
         """
-        check_integer("staleness", staleness, low=0, high=self.max_staleness)
+        staleness = check_integer("staleness", staleness, low=0, high=self.max_staleness)
         root = self.exponent.denominator
         # floor(y^(1/q)) = floor(floor(y)^(1/q)): integers in place of the real y.
         return _integer_root(self.weight_cap**root // (1 + staleness) ** self.exponent.numerator, root)
@@ -174,8 +178,8 @@ class Buffer:
             raise InvalidParameterError("optimizer", type(optimizer).__name__, "a ServerOptimizer")
         if not isinstance(weights, StalenessWeights):
             raise InvalidParameterError("weights", type(weights).__name__, "StalenessWeights")
-        check_integer("size", size, low=_SMALLEST_BUFFER, high=2**20)
-        check_integer("version", version, low=0, high=_MAX_VERSION)
+        size = check_integer("size", size, low=_SMALLEST_BUFFER, high=2**20)
+        version = check_integer("version", version, low=0, high=_MAX_VERSION)
         self._optimizer = optimizer
         self._weights = weights
         self._size = size

@@ -60,7 +60,7 @@ class OptimizerState:
             raise InvalidParameterError("kind", self.kind, f"one of {', '.join(_KINDS)}")
         if type(self.schema_digest) is not bytes or len(self.schema_digest) != _CHECKSUM_BYTES:
             raise InvalidParameterError("schema_digest", type(self.schema_digest).__name__, "32 bytes")
-        check_integer("rounds", self.rounds, low=0, high=_MAX_ROUNDS)
+        object.__setattr__(self, "rounds", check_integer("rounds", self.rounds, low=0, high=_MAX_ROUNDS))
         if type(self.moments) is not tuple or len(self.moments) != MOMENTS[self.kind]:
             raise InvalidParameterError("moments", type(self.moments).__name__, f"a tuple of {MOMENTS[self.kind]}")
         for moment in self.moments:

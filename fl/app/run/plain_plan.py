@@ -63,10 +63,14 @@ class PlainPlan:
         if not isinstance(self.adversary, AdversaryModel):
             raise InvalidParameterError("adversary", self.adversary, "an AdversaryModel")
         # The sizes of a cohort are refused with what they may be by the session's own parameters.
-        check_integer("clients", self.clients, low=1, high=2**20)
-        check_integer("max_dropouts", self.max_dropouts, low=0, high=self.clients - 1)
-        check_integer("colluders", self.colluders, low=0, high=(self.clients - 1) // 2)
-        check_integer("rounds", self.rounds, low=1, high=2**53)
+        object.__setattr__(self, "clients", check_integer("clients", self.clients, low=1, high=2**20))
+        object.__setattr__(
+            self, "max_dropouts", check_integer("max_dropouts", self.max_dropouts, low=0, high=self.clients - 1)
+        )
+        object.__setattr__(
+            self, "colluders", check_integer("colluders", self.colluders, low=0, high=(self.clients - 1) // 2)
+        )
+        object.__setattr__(self, "rounds", check_integer("rounds", self.rounds, low=1, high=2**53))
         params = self.session
         if params.min_survivors > self.min_survivors:
             most = self.clients - params.min_survivors
@@ -77,11 +81,8 @@ class PlainPlan:
             policy.check(params)
         except PolicyViolationError as error:
             why = f"no client would take part: {error.rule} would be {error.offered}, and must be {error.accepted}"
-            raise UnsafePlanError("colluders", self.colluders, why) from error
-        required = policy.required_survivors(params)
-        if required > params.min_survivors:
-            why = f"no client would help to release the sum; it insists on {required} survivors"
-            raise UnsafePlanError("max_dropouts", self.max_dropouts, why)
+            what = "max_dropouts" if error.rule == "min_survivors" else "colluders"
+            raise UnsafePlanError(what, getattr(self, what), why) from error
 
     @property
     def min_survivors(self) -> int:
