@@ -28,7 +28,7 @@ class Traffic:
     answered: Mapping[Stage, frozenset[ClientId]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SimulationResult:
     """The outcome of a simulated session.
 

@@ -48,6 +48,8 @@ def best_epsilon(curve: RenyiCurve, delta: float) -> Best:
 def best_delta(curve: RenyiCurve, epsilon: float) -> Best:
     """Returns the smallest delta <= 1 that the curve gives for `epsilon`, rounded up, and the order that gives it."""
 
+    # Minus infinity, where it is beyond every float, is a delta of 0.
+    @np.errstate(over="ignore")
     def log_delta(orders: _Array, rdp: _Array) -> _Array:
         return (orders - 1) * (rdp - epsilon - np.log1p(1 / (orders - 1))) - np.log(orders)
 

@@ -54,15 +54,18 @@ class SampledGaussians:
         """How many differ."""
         return len(self.part)
 
+    @np.errstate(over="ignore", under="ignore")
     def rdp(self, order: float) -> float:
         """Returns the sum of their bounds at one order."""
         return float(self.count @ self.formula(order, self.part, self.noise_multiplier))
 
+    @np.errstate(over="ignore", under="ignore")
     def precision(self) -> float:
         """Returns the sum of 1/sigma^2, as if none were sampled."""
         with np.errstate(over="ignore", divide="ignore"):
             return float(self.count @ (1 / self.noise_multiplier / self.noise_multiplier))
 
+    @np.errstate(over="ignore", under="ignore")
     def total_variation(self) -> float:
         """Returns the sum of their total variation distances."""
         return float(self.count @ (self.part * erf(1 / (math.sqrt(8) * self.noise_multiplier))))

@@ -11,7 +11,7 @@ from fl.arrays.schema import Arrays
 __all__ = ["Contribution"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Contribution:
     """What one client hands in. Its `repr` shows none of it.
 

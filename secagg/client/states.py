@@ -57,7 +57,7 @@ Holding: TypeAlias = Advertised | Shared | Masked | Fixed
 """What such a state holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Input:
     """What the caller gives with a message.
 

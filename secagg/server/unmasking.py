@@ -22,7 +22,7 @@ from secagg.server.rebuilding import rebuild_secrets, remove_masks
 from secagg.stages import Stage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """What a session releases.
 

@@ -135,7 +135,7 @@ class Rounding:
     bound: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What one client knew, and what the server received from it.
 

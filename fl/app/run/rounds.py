@@ -17,7 +17,7 @@ from secagg import ClientId, TooFewClientsError
 __all__ = ["RoundResult", "Rounds", "closed", "mean_bytes", "too_few"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RoundResult:
     """What came of a round.
 
