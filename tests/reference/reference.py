@@ -379,7 +379,18 @@ def identity_key(identity_seed: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(identity_seed).public_key().public_bytes_raw()
 
 
+@cache
+def point_is_good(point: bytes) -> bool:
+    # | y is below 2²⁵⁵ − 19, and the point's order does not divide 8
+    # (The curve of X25519 has u = (1 + y) / (1 - y); y = 1 goes to 0 as well.)
+    y = int.from_bytes(point, "little") % 2**255
+    return y < P and any(x25519(bytes(32), u(256, (1 + y) * pow(1 - y, P - 2, P) % P)))
+
+
 def verify(key: bytes, signature: bytes, digest: bytes) -> bool:
+    # | an identity key and the first half of a signature are such points, or nothing verifies
+    if len(signature) != 64 or not point_is_good(key) or not point_is_good(signature[:32]):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, digest)
         return True
