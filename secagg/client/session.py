@@ -17,16 +17,17 @@ from secagg.errors import (
     MalformedMessageError,
     RemoteError,
     StateSpentError,
+    StrayMessageError,
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import INVITATION_BYTES, Abort, AbortCode, MaskedInput, Message, largest_message_bytes
+from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
-from secagg.protocol.wire import decode, decode_invitation, encode, immutable
+from secagg.protocol.wire import Octets, decode, decode_invitation, encode, invitation_received, received
 from secagg.stages import Stage
 
 
@@ -152,9 +153,7 @@ class ClientSession(Uncopyable):
         transition = self._transition
         return transition is not None and transition.stage is Stage.UNMASK
 
-    def receive(
-        self, data: bytes | bytearray | memoryview, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL
-    ) -> bytes | None:
+    def receive(self, data: Octets, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL) -> bytes | None:
         """Takes one message of the server.
 
         Args:
@@ -167,20 +166,42 @@ class ClientSession(Uncopyable):
             The reply to send, or None where there is none.
 
         Raises:
-            MalformedMessageError: no message of this session; the session goes on.
+            StrayMessageError: a message of another session; nobody is at fault, and the session goes on.
+            MalformedMessageError: no message at all; the session goes on.
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
         with self._lock:
             return self._receive(data, Input(vector, model_digest, self._executor))
 
-    def _receive(self, data: bytes | bytearray | memoryview, given: Input) -> bytes | None:
-        limit = INVITATION_BYTES if self._session is None else largest_message_bytes(self._session[0])
-        data = immutable(data, limit, SERVER)
+    def check_message(self, data: Octets) -> None:
+        """Checks header, session, length and form of a message, and takes no step.
+
+        For a layer above that has dear work to do before it calls `receive`, such as drawing noise for the vector.
+
+        Raises:
+            StrayMessageError, MalformedMessageError, InvalidInputError: as `receive` does; the session goes on.
+        """
+        # One reading: another thread may end the session meanwhile.
+        session = self._session
+        data = self._received(data)
+        if session is None:
+            decode_invitation(data)
+        else:
+            decode(data, SERVER, session[0], session_id=session[1])
+
+    def _receive(self, data: Octets, given: Input) -> bytes | None:
+        over = self._over or (self._session is not None and self._state is None)
+        try:
+            data = self._received(data)
+        except (StrayMessageError, MalformedMessageError):
+            if over:
+                raise StateSpentError("the session") from None
+            raise
         digest = hashlib.sha256(data).digest()
         if digest in self._accepted:
             return self._last_reply if digest == self._accepted[-1] else None
-        if self._over or (self._session is not None and self._state is None):
+        if over:
             raise StateSpentError("the session")
         try:
             reply = self._advance(data, given)
@@ -196,12 +217,18 @@ class ClientSession(Uncopyable):
                 self._end()
         encoded = None
         if reply is not None and self._session is not None:
-            params, session_id = self._session
-            encoded = encode(reply, params.suite, session_id)
+            encoded = encode(reply, self._session[0].suite, self._session[1])
         self._accepted = (*self._accepted, digest)
         # The masked input is not kept: it is large, and its loss is a dropout like any other.
         self._last_reply = None if isinstance(reply, MaskedInput) else encoded
         return encoded
+
+    def _received(self, data: Octets) -> bytes:
+        # Cheap checks first: whatever is not for this session, or too long, is not even hashed.
+        if self._session is None:
+            return invitation_received(data)
+        params, session_id = self._session
+        return received(data, SERVER, params, session_id=session_id)
 
     def leave(self, code: AbortCode = AbortCode.LEAVING) -> bytes | None:
         """Ends the session and drops its secrets, the last reply too.

@@ -20,7 +20,15 @@ import pytest
 
 from secagg.client.session import ClientSession
 from secagg.client.states import Unmasking
-from secagg.errors import SERVER, ClientId, Culprit, MalformedMessageError, RemoteError, StateSpentError
+from secagg.errors import (
+    SERVER,
+    ClientId,
+    Culprit,
+    MalformedMessageError,
+    RemoteError,
+    StateSpentError,
+    StrayMessageError,
+)
 from secagg.params import AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.bitmap import encode_bitmap
@@ -405,6 +413,23 @@ class Scene:
         assert not [secret for secret in secrets if secret in left]
         assert self.identities[client].seed() not in left
         return raised.value
+
+    def strayed(self, client: ClientId, data: bytes) -> None:
+        """The client drops a message of another session, accuses nobody, and waits on as if it had never come."""
+        session = self.clients[client]
+        before = session.to_bytes()
+        with pytest.raises(StrayMessageError) as raised:
+            self.deliver(client, data)
+        assert raised.value.sender is SERVER
+        assert session.to_bytes() == before
+
+    def stray(self, client: ClientId, data: bytes) -> None:
+        """The server drops a client's message of another session, notes nobody, and waits on."""
+        before = self.server.stage, self.server.received, self.server.faults
+        with pytest.raises(StrayMessageError) as raised:
+            self.server.receive(client, data)
+        assert raised.value.sender == client
+        assert (self.server.stage, self.server.received, self.server.faults) == before
 
     def ignored(self, client: ClientId, data: bytes) -> MalformedMessageError:
         """The client takes the bytes for garbage and waits on as if they had never come."""

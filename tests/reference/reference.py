@@ -23,7 +23,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_dec
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as aead_encrypt
 from nacl.exceptions import CryptoError
 
-VERSION = 1
+VERSION = 2
 AES128_CTR, CHACHA20 = 1, 2
 HONEST_BUT_CURIOUS, ACTIVE = 1, 2
 MASK_KEY, SELF_MASK = 1, 2  # the two kinds of share
@@ -55,8 +55,8 @@ def frame(*fields: bytes) -> bytes:
 
 
 def label(suite: int, use: str) -> bytes:
-    # | `label(suite, use)` = ASCII `secagg/1/suite-S/USE` with S the suite's number.
-    return f"secagg/1/suite-{suite}/{use}".encode("ascii")
+    # | `label(suite, use)` = ASCII `secagg/2/suite-S/USE` with S the suite's number.
+    return f"secagg/2/suite-{suite}/{use}".encode("ascii")
 
 
 def H(suite: int, use: str, *fields: bytes) -> bytes:  # noqa: N802 (the page's name)
@@ -283,7 +283,7 @@ FIELDS = dict(enumerate(("b", "bbb", "bi", "bb", "bb", "bbb", "bi", "b", "bb", "
 
 
 def header(p: Params, session_id: bytes, code: int) -> bytes:
-    # | Header, 23 bytes: `SAGG` ‖ u8 version (1) ‖ u8 suite ‖ u8 type ‖ session_id.
+    # | Header, 23 bytes: `SAGG` ‖ u8 version (2) ‖ u8 suite ‖ u8 type ‖ session_id.
     return b"SAGG" + u(8, VERSION) + u(8, p.suite) + u(8, code) + session_id
 
 

@@ -87,7 +87,11 @@ class Unshowable:
         raise RuntimeError("no")
 
 
-@pytest.mark.parametrize("value", [10**5000, [10**5000], {"a": -(10**5000)}, "x" * 10**6, list(range(10**5)), Unshowable()])
+@pytest.mark.parametrize(
+    "value",
+    [10**5000, [10**5000], {"a": -(10**5000)}, "x" * 10**6, list(range(10**5)), Unshowable()],
+    ids=["int", "list", "dict", "str", "long", "unshowable"],
+)
 def test_every_value_can_be_shown_and_no_text_is_long(value: object):
     for error in (InvalidParameterError("p", value, "small"), PolicyViolationError("p", value, value)):
         assert len(str(error)) < 2500

@@ -65,7 +65,7 @@ def test_a_key_of_small_order_or_not_canonical_is_nobodys(key: bytes):
     problem = identity_problem(key)
     assert problem is not None
     assert ("canonical" in problem) == (key in NON_CANONICAL)
-    # R = the key's own negative or the neutral point, S = 0: for a point of small order these verify without any secret.
+    # With S = 0 and a small R these verify under a point of small order for some message, without any secret.
     for signature in (key + bytes(32), b"\x01" + bytes(63), bytes(64)):
         for digest in (bytes([each]) * 32 for each in range(16)):
             with pytest.raises(AuthenticationError, match="does not verify") as caught:
