@@ -7,6 +7,8 @@ Two questions decide the class: *who* is at fault, and *what may the caller do n
 * `RemoteError`: a peer sent something that it must not send. `culprit` names it: a client's id, or
   `SERVER`. A client then drops its secrets and leaves the session; the server refuses the message
   and goes on.
+* `StrayMessageError`: a message that is not for this session, such as a late one of the session before. Whoever
+  sent it did nothing wrong: nobody is noted, and the session goes on.
 * `TooFewClientsError`: nobody cheated, but too few clients are left.
 
 No error text ever contains a key, a share or a vector entry. Fields are passed to `Exception.args`,
@@ -14,6 +16,7 @@ so every error survives pickling between processes of an executor.
 """
 
 import enum
+import reprlib
 from typing import Final, Literal, TypeAlias
 
 from secagg.stages import Stage
@@ -37,6 +40,23 @@ SERVER: Final = _Server.SERVER
 Culprit: TypeAlias = ClientId | Literal[_Server.SERVER]
 
 
+class _Shown(reprlib.Repr):
+    """What an error says of a value: bounded, and never an error of its own, whatever the value is."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to write out an int of more than some thousand digits.
+        return repr(value) if value.bit_length() <= 512 else f"<an int of {value.bit_length()} bits>"
+
+
+_shown: Final = _Shown()
+_shown.maxstring = _shown.maxother = 500
+_shown.maxlist = _shown.maxtuple = _shown.maxset = _shown.maxfrozenset = _shown.maxdict = 16
+
+
+def _name(party: Culprit) -> str:
+    return "the server" if party is SERVER else f"client {party}"
+
+
 class SecAggError(Exception):
     """Base of every error that this library raises on purpose."""
 
@@ -55,7 +75,7 @@ class InvalidParameterError(LocalError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return f"{self.parameter} = {self.offered!r} is refused: it must be {self.allowed}"
+        return f"{self.parameter} = {_shown.repr(self.offered)} is refused: it must be {self.allowed}"
 
 
 class InvalidInputError(LocalError, ValueError):
@@ -134,7 +154,7 @@ class RemoteError(SecAggError):
         self.culprit = culprit
 
     def _who(self) -> str:
-        return "the server" if self.culprit is SERVER else f"client {self.culprit}"
+        return _name(self.culprit)
 
 
 class MalformedMessageError(RemoteError):
@@ -148,15 +168,20 @@ class MalformedMessageError(RemoteError):
         return f"malformed message from {self._who()}: {self.reason}"
 
 
-class StrayMessageError(MalformedMessageError):
-    """A message belongs to another session, as one that was delayed. Fields: as `MalformedMessageError`.
+class StrayMessageError(SecAggError):
+    """A well-formed message that is not for this session. Fields: `sender`, `reason`.
 
-    `culprit` says who sent it, and nobody is at fault: the server notes nothing, and the session goes on.
+    A network delivers late, and a client takes part in many sessions: the sender is not at fault, is noted nowhere,
+    and the session goes on as if nothing had come.
     """
 
-    def __init__(self, culprit: Culprit) -> None:
-        super().__init__(culprit, "the message belongs to another session")
-        self.args = (culprit,)
+    def __init__(self, sender: Culprit, reason: str) -> None:
+        super().__init__(sender, reason)
+        self.sender = sender
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"stray message from {_name(self.sender)}: {self.reason}"
 
 
 class UnexpectedMessageError(RemoteError):
@@ -229,7 +254,8 @@ class PolicyViolationError(RemoteError):
         return type(self), (self.rule, self.offered, self.accepted)
 
     def __str__(self) -> str:
-        return f"this client's policy refuses {self.rule}: offered {self.offered!r}, accepted {self.accepted!r}"
+        offered, accepted = _shown.repr(self.offered), _shown.repr(self.accepted)
+        return f"this client's policy refuses {self.rule}: offered {offered}, accepted {accepted}"
 
 
 class TooFewClientsError(SecAggError):

@@ -19,6 +19,20 @@ _SEED_BYTES: Final = 32
 _HEAD_LABEL: Final = b"dp/ledger/1/head"
 _CLOSE_LABEL: Final = b"dp/ledger/1/close"
 
+_POINT_BYTES: Final = 32
+_PRIME: Final = 2**255 - 19
+# The y-coordinates of the eight points whose order divides 8. OpenSSL takes them as keys, under which anybody can sign;
+# libsodium, whose rule this is, does not, neither as a key nor as the first half of a signature.
+_SMALL_ORDER: Final = frozenset(
+    (
+        0,
+        1,
+        _PRIME - 1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    )
+)
+
 
 class LedgerKey:
     """The key that signs the heads of a ledger.
@@ -77,10 +91,13 @@ class HeadVerifier:
     __slots__ = ("_key",)
 
     def __init__(self, public_key: bytes, record: int) -> None:
+        refusal = BadRecordError(record, Fault.SIGNATURE, "the key in the header is no Ed25519 key")
+        if not _sound_point(public_key):
+            raise refusal
         try:
             self._key = Ed25519PublicKey.from_public_bytes(public_key)
         except ValueError:
-            raise BadRecordError(record, Fault.SIGNATURE, "the key in the header is no Ed25519 key") from None
+            raise refusal from None
 
     def check(self, head: bytes, *, signature: bytes, record: int, closing: bool = False) -> None:
         """Checks the signature over a head.
@@ -94,8 +111,16 @@ class HeadVerifier:
         Raises:
             BadRecordError: it does not verify.
         """
+        refusal = BadRecordError(record, Fault.SIGNATURE, "the signature over the records up to here does not verify")
+        if not _sound_point(signature[:_POINT_BYTES]):
+            raise refusal
         try:
             self._key.verify(signature, (_CLOSE_LABEL if closing else _HEAD_LABEL) + head)
         except InvalidSignature:
-            detail = "the signature over the records up to here does not verify"
-            raise BadRecordError(record, Fault.SIGNATURE, detail) from None
+            raise refusal from None
+
+
+def _sound_point(encoded: bytes) -> bool:
+    """Whether these are 32 bytes of a canonical y-coordinate, and not of a point of small order."""
+    y = int.from_bytes(encoded, "little") % 2**255
+    return len(encoded) == _POINT_BYTES and y < _PRIME and y not in _SMALL_ORDER

@@ -8,6 +8,7 @@ the plan. From then on the round counts against the budget, whatever the server 
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +31,11 @@ from secagg import (
     Identity,
     InvalidInputError,
     InvalidStateError,
+    MalformedMessageError,
     RemoteError,
     Stage,
     StateSpentError,
+    StrayMessageError,
     UnexpectedMessageError,
     check_client_id,
     check_identity,
@@ -68,9 +71,9 @@ class ClientRound(Uncopyable):
     Raises:
         InvalidParameterError, InvalidInputError: client or identities do not fit the plan.
 
-    Security: once it has answered, any error but `MalformedMessageError` and a `LocalError` about this call ends the
-    round for this client, and its secrets are dropped. Persist `to_bytes()` before sending what `receive` returned, and
-    delete the older snapshot.
+    Security: once it has answered, any error but `StrayMessageError`, `MalformedMessageError` and a `LocalError` about
+    this call ends the round for this client, and its secrets are dropped. Persist `to_bytes()` before sending what
+    `receive` returned, and delete the older snapshot.
     """
 
     def __init__(
@@ -160,7 +163,8 @@ class ClientRound(Uncopyable):
             The reply to send, or None where there is none.
 
         Raises:
-            MalformedMessageError: no message of this round; the round goes on.
+            StrayMessageError: a message of another round; nobody is at fault, and the round goes on.
+            MalformedMessageError: no message at all; the round goes on.
             PlanMismatchError: the server holds another plan, offers a round or a session that this one does not have,
                 or keeps a ledger that counts something else; nothing was counted.
             RoundRefusedError: the ledger that is offered does not extend what this client knows, or the round was
@@ -185,12 +189,16 @@ class ClientRound(Uncopyable):
         session = self._session
         if session is None:
             if not isinstance(message, Offer):
-                raise UnexpectedMessageError(SERVER, "Step", "Offer")
+                raise StrayMessageError(SERVER, "a step of some round before any offer")
             reply = self._begin(message)
         elif digest in self._accepted:
             # Sent again, as by a server that was restored: the session answers as before, and nothing moves on.
             return session.receive(message.session)
         elif isinstance(message, Offer):
+            if message.round_number < self._round_number:
+                # An earlier round's offer that came late is stray: it begins a session that this one is not.
+                with suppress(MalformedMessageError):
+                    session.check_message(message.session)
             # A second offer; or a message of the session that hides in one, from what is asked of a Step.
             self.leave()
             raise UnexpectedMessageError(SERVER, "Offer", "Step")
@@ -292,6 +300,8 @@ class ClientRound(Uncopyable):
     ) -> bytes | None:
         vector = None
         if session.wants_input:
+            # Noise is dear: what is stray or does not decode costs none.
+            session.check_message(step.session)
             _, context = _bound(session)
             vector = PrivateVector(self._plan, context, self._clip).encode_contribution(contribution)
         self._lines = step.ledger

@@ -146,6 +146,7 @@ class ServerRound(Uncopyable):
         """Takes one client's message.
 
         Raises:
+            StrayMessageError: a message of another round; it is dropped, and its sender is not at fault.
             RemoteError: the message was refused; the round is unchanged, and goes on without it.
             InvalidParameterError: `sender` is no client id.
             StateSpentError: the round is over.

@@ -13,7 +13,7 @@ from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.bitmap import decode_bitmap
 from secagg.protocol.cohort import Cohort
-from secagg.protocol.roster import decode_roster
+from secagg.protocol.roster import decode_roster, entry_bytes
 from secagg.protocol.single_use import Secrets
 
 
@@ -46,6 +46,11 @@ class Membership(Secrets, frozen=True):
     entries: bytes
     roster_total: int
     identity_keys: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """How many clients' entries this client sees; known without decoding any."""
+        return len(self.entries) // entry_bytes(self.params)
 
     def place(self) -> "Place":
         """Returns the public facts of the session as far as this client sees them, and where it stands in them."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from secagg.client.awaiting_survivors import AwaitingSurvivors
 from secagg.client.checking_consistency import CheckingConsistency
 from secagg.client.checks import check_dealers
-from secagg.client.held import Masked, Shared
+from secagg.client.held import Masked, Membership, Place, Shared
 from secagg.client.state import ClientState, Vector
 from secagg.errors import SERVER, InvalidInputError, MalformedMessageError
 from secagg.params import SessionParams
@@ -17,6 +17,7 @@ from secagg.primitives.bitmap import encode_bitmap
 from secagg.primitives.masking import apply_masks, reduce_to_modulus
 from secagg.primitives.packing import pack
 from secagg.primitives.prg import word_dtype
+from secagg.primitives.signing import Identity
 from secagg.protocol.dealing import count_records, open_delivery
 from secagg.protocol.messages import SHARE_RECORD_BYTES, MaskedInput, ShareDelivery
 from secagg.protocol.transcript import MODEL_DIGEST_BYTES, NO_MODEL, task_digest
@@ -25,7 +26,11 @@ from secagg.protocol.transcript import MODEL_DIGEST_BYTES, NO_MODEL, task_digest
 class MaskingInput(ClientState[Shared]):
     """Stage 2: opens what was delivered, masks the vector."""
 
-    __slots__ = ()
+    __slots__ = ("_known_place",)
+
+    def __init__(self, held: Shared, identity: Identity | None = None) -> None:
+        super().__init__(held, identity)
+        self._known_place: Place | None = None
 
     def mask_input(
         self,
@@ -50,16 +55,17 @@ class MaskingInput(ClientState[Shared]):
         """
         membership = self._peek().membership
         params = membership.params
-        words = _words(vector, params)
+        # Garbage spends nothing, so it may come often: from cheap to dear, and what is dear only once.
+        shares.require_lengths(SERVER, params, membership.size)
         if type(model_digest) is not bytes or len(model_digest) != MODEL_DIGEST_BYTES:
             raise InvalidInputError("model_digest", "wrong type or length", f"{MODEL_DIGEST_BYTES} bytes")
-        place = membership.place()
+        place = self._place(membership)
         cohort, index = place.cohort, place.index
-        shares.require_lengths(SERVER, params, place.size)
         dealers = place.members(shares.dealers)
         records = count_records(cohort, index, dealers)
         if len(shares.table) != records * SHARE_RECORD_BYTES:
             raise MalformedMessageError(SERVER, f"ShareDelivery: table is not the {records} records of the dealers")
+        words = _words(vector, params)
         shared = self._spend()
 
         # Bonawitz et al. 2017, figure 4, round 2, user: infer U2 from the ciphertexts; abort if they are fewer than t.
@@ -89,6 +95,12 @@ class MaskingInput(ClientState[Shared]):
         if params.active:
             return CheckingConsistency(masked, self._identity), message
         return AwaitingSurvivors(masked), message
+
+    def _place(self, membership: Membership) -> Place:
+        """Returns roster and graph, in a large cohort by far the dearest step before the state is spent."""
+        if self._known_place is None:
+            self._known_place = membership.place()
+        return self._known_place
 
 
 def _words(vector: Vector, params: SessionParams) -> npt.NDArray[np.unsignedinteger]:

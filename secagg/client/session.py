@@ -17,17 +17,18 @@ from secagg.errors import (
     MalformedMessageError,
     RemoteError,
     StateSpentError,
+    StrayMessageError,
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import INVITATION_BYTES, Abort, AbortCode, MaskedInput, Message, largest_message_bytes
+from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
 from secagg.protocol.turns import Turns
-from secagg.protocol.wire import decode, decode_invitation, encode, immutable
+from secagg.protocol.wire import Octets, decode, decode_invitation, encode, invitation_received, received
 from secagg.stages import Stage
 
 
@@ -167,9 +168,7 @@ class ClientSession(Uncopyable):
         transition = self._transition
         return transition is not None and transition.stage is Stage.UNMASK
 
-    def receive(
-        self, data: bytes | bytearray | memoryview, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL
-    ) -> bytes | None:
+    def receive(self, data: Octets, *, vector: Vector | None = None, model_digest: bytes = NO_MODEL) -> bytes | None:
         """Takes one message of the server.
 
         Args:
@@ -182,22 +181,43 @@ class ClientSession(Uncopyable):
             The reply to send, or None where there is none.
 
         Raises:
-            StrayMessageError: a message of another session; the session goes on, and nobody is at fault.
-            MalformedMessageError: no message of this session; the session goes on.
+            StrayMessageError: a message of another session; nobody is at fault, and the session goes on.
+            MalformedMessageError: no message at all; the session goes on.
             RemoteError: any other fault of the server; the session is over.
             LocalError: this call is wrong (for example, no vector); nothing happened, call again.
         """
         with self._turns.taken():
             return self._receive(data, Input(vector, model_digest, self._executor))
 
-    def _receive(self, data: bytes | bytearray | memoryview, given: Input) -> bytes | None:
+    def check_message(self, data: Octets) -> None:
+        """Checks header, session, length and form of a message, and takes no step.
+
+        For a layer above that has dear work to do before it calls `receive`, such as drawing noise for the vector.
+
+        Raises:
+            StrayMessageError, MalformedMessageError, InvalidInputError: as `receive` does; the session goes on.
+        """
+        # One reading: another thread may end the session meanwhile.
+        session = self._place.session
+        data = _received(data, session)
+        if session is None:
+            decode_invitation(data)
+        else:
+            decode(data, SERVER, session[0], session_id=session[1])
+
+    def _receive(self, data: Octets, given: Input) -> bytes | None:
         place = self._place
-        limit = INVITATION_BYTES if place.session is None else largest_message_bytes(place.session[0])
-        data = immutable(data, limit, SERVER)
+        over = place.over or (place.state is not None and place.state.spent)
+        try:
+            data = _received(data, place.session)
+        except (StrayMessageError, MalformedMessageError):
+            if over:
+                raise StateSpentError("the session") from None
+            raise
         digest = hashlib.sha256(data).digest()
         if digest in place.accepted:
             return place.last_reply if digest == place.accepted[-1] else None
-        if place.over or (place.state is not None and place.state.spent):
+        if over:
             raise StateSpentError("the session")
         try:
             following, reply = self._advance(place, data, given)
@@ -324,3 +344,10 @@ class ClientSession(Uncopyable):
 
     def _end(self) -> None:
         self._place = self._place._replace(state=None, over=True)
+
+
+def _received(data: Octets, session: tuple[SessionParams, bytes] | None) -> bytes:
+    # Cheap checks first: whatever is not for this session, or too long, is not even hashed.
+    if session is None:
+        return invitation_received(data)
+    return received(data, SERVER, session[0], session_id=session[1])

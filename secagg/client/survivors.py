@@ -10,7 +10,6 @@ from secagg.primitives.bitmap import encode_bitmap
 from secagg.protocol.cohort import Cohort
 from secagg.protocol.dealing import select_answer
 from secagg.protocol.messages import SurvivorSet, UnmaskingRequest
-from secagg.protocol.roster import entry_bytes
 from secagg.protocol.transcript import consistency_digest
 
 
@@ -20,8 +19,7 @@ def require_lengths(message: SurvivorSet | UnmaskingRequest, membership: Members
     Raises:
         MalformedMessageError: a length is wrong; no state is spent on it.
     """
-    params = membership.params
-    message.require_lengths(SERVER, params, len(membership.entries) // entry_bytes(params))
+    message.require_lengths(SERVER, membership.params, membership.size)
 
 
 def fix(masked: Masked, message: SurvivorSet) -> tuple[Fixed, Cohort]:

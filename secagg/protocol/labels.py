@@ -7,7 +7,7 @@ suite can serve another. A label is never built from what a peer sent.
 from functools import lru_cache
 from typing import Final
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 
 SESSION_CONTEXT: Final = b"session-context"
 ROSTER: Final = b"roster"
@@ -27,5 +27,5 @@ SELF_MASK_COMMITMENT: Final = b"self-mask-commitment"
 
 @lru_cache(maxsize=64)
 def label(suite: int, use: bytes) -> bytes:
-    """Returns the label of one use under one suite, for example b"secagg/1/suite-1/roster"."""
+    """Returns the label of one use under one suite, for example b"secagg/2/suite-1/roster"."""
     return b"secagg/%d/suite-%d/%b" % (WIRE_VERSION, suite, use)

@@ -25,7 +25,7 @@ from secagg.errors import InvalidInputError, InvalidParameterError, InvalidState
 WRAPPING_KEY_BYTES: Final = crypto_aead_xchacha20poly1305_ietf_KEYBYTES
 
 _MAGIC: Final = b"SAGS"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEADER_BYTES: Final = len(_MAGIC) + 3
 _CHECKSUM_BYTES: Final = 32
 _NONCE_BYTES: Final = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES

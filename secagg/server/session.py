@@ -11,17 +11,16 @@ from secagg.errors import (
     InvalidStateError,
     MalformedMessageError,
     StateSpentError,
-    StrayMessageError,
     UnexpectedMessageError,
 )
 from secagg.params import SessionParams
 from secagg.protocol.concealed import Concealed
-from secagg.protocol.messages import Abort, AbortCode, Invitation, Message, largest_message_bytes
+from secagg.protocol.messages import Abort, AbortCode, Invitation, Message
 from secagg.protocol.single_use import Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, SESSION_ID_BYTES, session_context
 from secagg.protocol.turns import Turns
-from secagg.protocol.wire import decode, encode, immutable
+from secagg.protocol.wire import Octets, decode, encode, received
 from secagg.server import (
     AnyStage,
     CollectingKeys,
@@ -168,7 +167,7 @@ class ServerSession(Uncopyable):
     def _current(self) -> AnyStage:
         return self._place.current
 
-    def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
+    def receive(self, sender: ClientId, data: Octets) -> None:
         """Takes one client's message.
 
         Args:
@@ -176,8 +175,10 @@ class ServerSession(Uncopyable):
             data: the message.
 
         Raises:
-            StrayMessageError: the message is of another session; nobody is at fault.
+            StrayMessageError: a message of another session, such as a late one of the session before; it is dropped,
+                and its sender is not at fault.
             RemoteError: the message was refused; the session is unchanged, and goes on without it.
+            InvalidInputError: `data` is not bytes, bytearray or memoryview, or a view that was released.
             InvalidParameterError: `sender` is no client id.
             StateSpentError: the session is over.
         """
@@ -185,15 +186,12 @@ class ServerSession(Uncopyable):
         with self._turns.taken():
             self._receive(sender, data)
 
-    def _receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
+    def _receive(self, sender: ClientId, data: Octets) -> None:
         if self._current.closed:
             raise StateSpentError("the session")
         try:
-            data = immutable(data, largest_message_bytes(self._params), sender)
+            data = received(data, sender, self._params, session_id=self._session_id)
             message = decode(data, sender, self._params, session_id=self._session_id)
-        except StrayMessageError:
-            # Delayed, from a session before: nobody's fault.
-            raise
         except MalformedMessageError as error:
             self._current.note_fault(sender, error)
             raise

@@ -22,6 +22,7 @@ from secagg.errors import (
     MalformedMessageError,
     PolicyViolationError,
     StateSpentError,
+    StrayMessageError,
     UnexpectedMessageError,
 )
 from secagg.params import AdversaryModel
@@ -297,7 +298,7 @@ def test_a_step_before_the_offer_is_refused(tmp_path: Path, adversary: Adversary
     scene.exchange()
     step = scene.outbound[VICTIM]
     late = Scene(tmp_path / "late", scene.plan).begin()
-    late.refused_offer(step, UnexpectedMessageError)
+    late.refused_offer(step, StrayMessageError)
     assert late.deliver(VICTIM) is not None
     assert offer != step
 

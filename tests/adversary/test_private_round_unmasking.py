@@ -13,7 +13,7 @@ from dp.ledger.errors import RoundRefusedError
 from dp.ledger.records import NO_HEAD, Close, Reserve, Settle
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SampleKnownTo, Sampling
 from fl.private.messages import Offer, Step, encode_round_message
-from secagg.errors import MalformedMessageError, StateSpentError, UnexpectedMessageError
+from secagg.errors import MalformedMessageError, StateSpentError, StrayMessageError, UnexpectedMessageError
 from secagg.params import AdversaryModel
 from secagg.protocol.messages import Abort as AbortMessage
 from secagg.protocol.messages import AbortCode
@@ -249,11 +249,11 @@ def test_the_server_may_end_the_round_without_a_reserve(tmp_path: Path, adversar
 
 @both_models
 def test_no_request_that_looks_like_an_end_gets_an_answer(tmp_path: Path, adversary: AdversaryModel):
-    # An abort of another session is garbage, and one of this session ends it: neither is a way past the reserve.
+    # An abort of another session is stray, and one of this session ends it: neither is a way past the reserve.
     scene = asked(tmp_path, adversary)
     session = scene.server._session
     foreign = encode(AbortMessage(AbortCode.LEAVING), session.params.suite, bytes(16))
-    with pytest.raises(MalformedMessageError):
+    with pytest.raises(StrayMessageError):
         scene.deliver(VICTIM, encode_round_message(Step((), foreign)))
     assert not scene.clients[VICTIM].over
     scene.refused(VICTIM, scene.step(ledger=()), RoundRefusedError)

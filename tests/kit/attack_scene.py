@@ -414,13 +414,30 @@ class Scene:
         assert self.identities[client].seed() not in left
         return raised.value
 
+    def strayed(self, client: ClientId, data: bytes) -> None:
+        """The client drops a message of another session, accuses nobody, and waits on as if it had never come."""
+        session = self.clients[client]
+        before = session.to_bytes()
+        with pytest.raises(StrayMessageError) as raised:
+            self.deliver(client, data)
+        assert raised.value.sender is SERVER
+        assert session.to_bytes() == before
+
+    def stray(self, client: ClientId, data: bytes) -> None:
+        """The server drops a client's message of another session, notes nobody, and waits on."""
+        before = self.server.stage, self.server.received, self.server.faults
+        with pytest.raises(StrayMessageError) as raised:
+            self.server.receive(client, data)
+        assert raised.value.sender == client
+        assert (self.server.stage, self.server.received, self.server.faults) == before
+
     def ignored(self, client: ClientId, data: bytes) -> MalformedMessageError:
         """The client takes the bytes for garbage and waits on as if they had never come."""
         session = self.clients[client]
         before, phase = session.to_bytes(), session.phase
         with pytest.raises(MalformedMessageError) as raised:
             self.deliver(client, data)
-        assert type(raised.value) in {MalformedMessageError, StrayMessageError}
+        assert type(raised.value) is MalformedMessageError
         assert raised.value.culprit is SERVER
         assert session.phase == phase
         assert session.to_bytes() == before

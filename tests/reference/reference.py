@@ -23,7 +23,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_dec
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as aead_encrypt
 from nacl.exceptions import CryptoError
 
-VERSION = 1
+VERSION = 2
 AES128_CTR, CHACHA20 = 1, 2
 HONEST_BUT_CURIOUS, ACTIVE = 1, 2
 MASK_KEY, SELF_MASK = 1, 2  # the two kinds of share
@@ -55,8 +55,8 @@ def frame(*fields: bytes) -> bytes:
 
 
 def label(suite: int, use: str) -> bytes:
-    # | `label(suite, use)` = ASCII `secagg/1/suite-S/USE` with S the suite's number.
-    return f"secagg/1/suite-{suite}/{use}".encode("ascii")
+    # | `label(suite, use)` = ASCII `secagg/2/suite-S/USE` with S the suite's number.
+    return f"secagg/2/suite-{suite}/{use}".encode("ascii")
 
 
 def H(suite: int, use: str, *fields: bytes) -> bytes:  # noqa: N802 (the page's name)
@@ -283,7 +283,7 @@ FIELDS = dict(enumerate(("b", "bbb", "bi", "bb", "bb", "bbb", "bi", "b", "bb", "
 
 
 def header(p: Params, session_id: bytes, code: int) -> bytes:
-    # | Header, 23 bytes: `SAGG` ‖ u8 version (1) ‖ u8 suite ‖ u8 type ‖ session_id.
+    # | Header, 23 bytes: `SAGG` ‖ u8 version (2) ‖ u8 suite ‖ u8 type ‖ session_id.
     return b"SAGG" + u(8, VERSION) + u(8, p.suite) + u(8, code) + session_id
 
 
@@ -379,7 +379,18 @@ def identity_key(identity_seed: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(identity_seed).public_key().public_bytes_raw()
 
 
+@cache
+def point_is_good(point: bytes) -> bool:
+    # | y is below 2²⁵⁵ − 19, and the point's order does not divide 8
+    # (The curve of X25519 has u = (1 + y) / (1 - y); y = 1 goes to 0 as well.)
+    y = int.from_bytes(point, "little") % 2**255
+    return y < P and any(x25519(bytes(32), u(256, (1 + y) * pow(1 - y, P - 2, P) % P)))
+
+
 def verify(key: bytes, signature: bytes, digest: bytes) -> bool:
+    # | an identity key and the first half of a signature are such points, or nothing verifies
+    if len(signature) != 64 or not point_is_good(key) or not point_is_good(signature[:32]):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, digest)
         return True

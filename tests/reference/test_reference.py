@@ -72,8 +72,8 @@ def make_context(n: int = 4, suite: int = 1, **changes: int) -> tuple[ref.Contex
 def test_frame_label_hash_and_kdf_are_what_the_page_spells_out():
     assert ref.frame() == b""
     assert ref.frame(b"ab", b"") == bytes([2, 0, 0, 0, 0, 0, 0, 0]) + b"ab" + bytes(8)
-    assert ref.label(2, "roster") == b"secagg/1/suite-2/roster"
-    framed = struct.pack("<Q", 23) + b"secagg/1/suite-2/roster" + struct.pack("<Q", 1) + b"x"
+    assert ref.label(2, "roster") == b"secagg/2/suite-2/roster"
+    framed = struct.pack("<Q", 23) + b"secagg/2/suite-2/roster" + struct.pack("<Q", 1) + b"x"
     assert ref.H(2, "roster", b"x") == hashlib.sha256(framed).digest()
     prk = hmac.new(b"salt", b"secret", hashlib.sha256).digest()
     assert ref.KDF(2, b"secret", b"salt", "roster", b"x") == hmac.new(prk, framed + b"\x01", hashlib.sha256).digest()
@@ -362,7 +362,7 @@ def test_messages_round_trip_and_begin_with_the_header():
     for code, kinds in ref.FIELDS.items():
         fields = [300 + i if kind == "i" else rand(f"{code} {i}", 40) for i, kind in enumerate(kinds)]
         data = ref.message(p, SESSION_ID, code, *fields)
-        assert data[:23] == b"SAGG\x01\x02" + bytes([code]) + SESSION_ID
+        assert data[:23] == b"SAGG\x02\x02" + bytes([code]) + SESSION_ID
         assert data[23:] == msgspec.msgpack.encode([code, *fields])
         assert ref.read_message(p, SESSION_ID, code, data) == fields
         for end in range(len(data)):

@@ -34,7 +34,7 @@ def test_a_delayed_message_names_nobody_and_changes_nothing(adversary):
             for client, (sent, answered) in older[stage].items():
                 with pytest.raises(StrayMessageError) as stray:
                     live.server.receive(client, answered)
-                assert stray.value.culprit == client
+                assert stray.value.sender == client
                 if live.clients[client].session_id is not None:
                     with pytest.raises(StrayMessageError):
                         live.answer(client, sent)

@@ -37,13 +37,14 @@ EXAMPLES: dict[SecAggError, str] = {
     ForeignProcessError("the session", 3, 4): "the session belongs to process 3, and this is process 4",
     TaskResultError("3 words", "4 words"): "the executor returned 3 words for a task whose result is 4 words",
     MalformedMessageError(7, "short"): "malformed message from client 7: short",
-    StrayMessageError(7): "malformed message from client 7: the message belongs to another session",
     UnexpectedMessageError(SERVER, "Abort", "KeyRoster"): "the server: received Abort, expected KeyRoster",
     AuthenticationError(SERVER, "a key"): "authentication failed for the server: a key",
     InvalidShareError(7, "responder", 8, "mask key"): "client 7 returned a share of client 8's mask key",
     InvalidShareError(7, "dealer", 7, "mask key"): "client 7 dealt shares of its mask key that do not rebuild it",
     InconsistentServerError("survivors", "nobody"): "the server broke the rule 'survivors': nobody",
     PolicyViolationError("suite", 1, 2): "suite",
+    StrayMessageError(7, "of another session"): "stray message from client 7: of another session",
+    StrayMessageError(SERVER, "early"): "stray message from the server: early",
     TooFewClientsError(Stage.UNMASK, 7, 4, 3): "unmask",
 }
 
@@ -81,3 +82,25 @@ def test_the_server_is_one_object_in_every_process():
     assert repr(SERVER) == str(SERVER) == "SERVER"
     assert InconsistentServerError("rule", "detail").culprit is SERVER
     assert PolicyViolationError("rule", 1, 2).culprit is SERVER
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**5000, [10**5000], {"a": -(10**5000)}, "x" * 10**6, list(range(10**5)), Unshowable()],
+    ids=["int", "list", "dict", "str", "long", "unshowable"],
+)
+def test_every_value_can_be_shown_and_no_text_is_long(value: object):
+    for error in (InvalidParameterError("p", value, "small"), PolicyViolationError("p", value, value)):
+        assert len(str(error)) < 2500
+        assert "small" in str(error) or "refuses p" in str(error)
+
+
+def test_a_stray_message_is_nobodys_fault():
+    error = StrayMessageError(7, "of another session")
+    assert not isinstance(error, RemoteError | LocalError)
+    assert (error.sender, error.reason) == (7, "of another session")

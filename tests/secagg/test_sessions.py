@@ -14,6 +14,7 @@ from secagg import (
     RemoteError,
     Result,
     ServerSession,
+    StrayMessageError,
     Suite,
     UnexpectedMessageError,
 )
@@ -92,8 +93,10 @@ def test_garbage_costs_nothing_on_either_side(adversary: AdversaryModel):
     strangers.server = ServerSession(strangers.params, IDS[:5], strangers.public_keys or None)
 
     def throw() -> None:
-        junk = [b"", b"SAGG", bytes(1000), strangers.server.abort_message()]
-        for data in (*junk[:3], live.server.invitation[:-1]):
+        junk = [b"", b"SAGG", bytes(1000)]
+        with pytest.raises(StrayMessageError):
+            live.server.receive(B, strangers.server.abort_message())
+        for data in (*junk, live.server.invitation[:-1]):
             with pytest.raises(MalformedMessageError):
                 live.clients[A].receive(data, vector=live.vectors[A], model_digest=MODEL)
         for data in junk:

@@ -360,6 +360,14 @@ def _signatures() -> Iterator[Json]:
     yield invalid("signature/other-digest", "Over another digest", "signature", given(what=other), "BadSignature")
     stranger = Identity(rand("signature", "stranger", 32)).public_key
     yield invalid("signature/other-key", "By another identity", "signature", given(key=stranger), "BadSignature")
+    # Under the neutral point, R = S B for any message: no secret is in it. OpenSSL takes it, libsodium does not.
+    neutral, base = (1).to_bytes(32, "little"), bytes([0x58]) + bytes([0x66]) * 31
+    by_nobody = base + (1).to_bytes(32, "little")
+    comment = "A key of order 1 verifies what nobody signed"
+    yield invalid("signature/small-order-key", comment, "signature", given(neutral, by=by_nobody), "LowOrder")
+    comment = "Its second encoding, with y not reduced"
+    unreduced = (2**255 - 18).to_bytes(32, "little")
+    yield invalid("signature/non-canonical-key", comment, "signature", given(unreduced, by=by_nobody), "NonCanonical")
 
 
 # ---------------------------------------------------------------------------------------------- Mask expansion

@@ -26,7 +26,7 @@ from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from fl.private.side_values import SideValue
 from fl.private.vector import PrivateVector
-from secagg.errors import RemoteError, SecAggError, StateSpentError, TooFewClientsError
+from secagg.errors import RemoteError, SecAggError, StateSpentError, StrayMessageError, TooFewClientsError
 from tests.kit.private_round_scene import (
     ACTIVE,
     CURIOUS,
@@ -207,7 +207,7 @@ class Training(RuleBasedStateMachine):
                 reply = scene.deliver(client)
                 if twice:
                     assert scene.deliver(client) == (None if stage == "masked_input" else reply)
-            except (StateSpentError, RoundRefusedError, RemoteError):
+            except (StateSpentError, StrayMessageError, RoundRefusedError, RemoteError):
                 continue
             if reply is not None:
                 if stage == "unmask":

@@ -8,9 +8,9 @@ USES = [value for value in vars(labels).values() if type(value) is bytes]
 
 
 def test_a_label_names_version_suite_and_use():
-    assert label(Suite.AES_128_CTR, labels.ROSTER) == b"secagg/1/suite-1/roster"
-    assert label(Suite.CHACHA20, labels.PAIRWISE_MASK) == b"secagg/1/suite-2/pairwise-mask"
-    assert WIRE_VERSION == 1
+    assert label(Suite.AES_128_CTR, labels.ROSTER) == b"secagg/2/suite-1/roster"
+    assert label(Suite.CHACHA20, labels.PAIRWISE_MASK) == b"secagg/2/suite-2/pairwise-mask"
+    assert WIRE_VERSION == 2
 
 
 def test_no_two_uses_have_one_label():

@@ -295,8 +295,8 @@ def test_each_refusal_says_why():
     for data, read, options in both(live):
         with pytest.raises(InvalidStateError, match="no snapshot"):
             read(b"SAGG" + data[4:], **options)
-        with pytest.raises(InvalidStateError, match="version 2, this library reads 1"):
-            read(data[:4] + b"\x02" + data[5:], **options)
+        with pytest.raises(InvalidStateError, match="version 1, this library reads 2"):
+            read(data[:4] + b"\x01" + data[5:], **options)
         with pytest.raises(InvalidStateError, match="damaged or truncated"):
             read(data[:-1], **options)
         with pytest.raises(InvalidStateError, match="no key was given"):

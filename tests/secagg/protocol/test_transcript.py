@@ -45,7 +45,7 @@ def test_two_lists_of_fields_have_one_frame_only_if_they_are_equal(one: list[byt
 
 def test_a_hash_is_over_the_label_and_the_frame():
     found = hash_fields(SUITE, labels.ROSTER, b"a", b"bc")
-    assert found == hashlib.sha256(frame(b"secagg/1/suite-2/roster", b"a", b"bc")).digest()
+    assert found == hashlib.sha256(frame(b"secagg/2/suite-2/roster", b"a", b"bc")).digest()
 
 
 def test_a_key_depends_on_secret_salt_use_and_fields():
