@@ -103,6 +103,8 @@ class SessionTable(_Table, frozen=True):
         adversary: "active" defends against a lying server, "curious" against one that only looks.
         small_consortium: accept two honest survivors instead of three.
         simulated_dropout: the probability with which a client vanishes in a round, at a stage drawn evenly.
+        failing_client: what becomes of a round in which a client's training fails, or hands in NaN or what the round
+            cannot take: "stop" stops the run before the round counts, "dropout" goes on without that client.
     """
 
     max_dropouts: _Tolerated
@@ -110,6 +112,7 @@ class SessionTable(_Table, frozen=True):
     adversary: Literal["active", "curious"] = "active"
     small_consortium: bool = False
     simulated_dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    failing_client: Literal["stop", "dropout"] = "stop"
 
 
 class SideValueTable(_Table, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from secagg import ClientId, Stage
 
-__all__ = ["Dropouts", "asked_clients", "draw_dropouts"]
+__all__ = ["Dropouts", "asked_clients", "draw_dropouts", "gone_from_the_start"]
 
 Dropouts = Mapping[str, frozenset[ClientId]]
 """Who vanishes, by the stage that it no longer answers."""
@@ -33,3 +33,10 @@ def asked_clients(clients: Collection[ClientId], dropouts: Dropouts) -> list[Cli
     """Returns the clients that are still there when the contributions are asked for, in their order."""
     absent = frozenset[ClientId]().union(*(dropouts[stage] for stage in _BEFORE_INPUT))
     return [client for client in clients if client not in absent]
+
+
+def gone_from_the_start(dropouts: Dropouts, failed: Collection[ClientId]) -> Dropouts:
+    """Returns the dropouts with those who failed among them: they answer no stage."""
+    gone = frozenset(failed)
+    kept = {stage: clients - gone for stage, clients in dropouts.items()}
+    return {**kept, Stage.ADVERTISE_KEYS: kept[Stage.ADVERTISE_KEYS] | gone}

@@ -16,9 +16,11 @@ training goes on with the next one; after a crash between 4 and 5 only the evalu
 
 from dataclasses import replace
 
+import msgspec
+
 from fl.app.run.checkpoint import Checkpoint, write_model
 from fl.app.run.config import RunConfig
-from fl.app.run.dropouts import Dropouts, asked_clients, draw_dropouts
+from fl.app.run.dropouts import Dropouts, asked_clients, draw_dropouts, gone_from_the_start
 from fl.app.run.journal import Done, RoundRecord
 from fl.app.run.opening import OpenedRun, open_run
 from fl.app.run.plain_plan import PlainPlan
@@ -29,6 +31,7 @@ from fl.app.run.recovery import recovered
 from fl.app.run.result import Ended, RunResult
 from fl.app.run.rounds import Rounds
 from fl.private import Contribution
+from fl.study import StudyError
 from secagg import ClientId
 
 __all__ = ["Watcher", "run_study"]
@@ -128,7 +131,8 @@ class _Training:
     def _round(self, number: int) -> None:
         run, before = self._run, self._checkpoint
         dropouts = draw_dropouts(run.clients, run.config.session.simulated_dropout, run.plan.session.adversary.stages)
-        contributions = self._contributions(number, dropouts)
+        contributions, failed = self._contributions(number, dropouts)
+        dropouts = gone_from_the_start(dropouts, failed)
         run.journal.begin(number)
         result = self._rounds.run(
             number,
@@ -140,6 +144,10 @@ class _Training:
         optimizer, model = before.optimizer, before.model
         if result.mean is not None:
             optimizer, model = run.config.optimizer.step(optimizer, model, result.mean)
+        record = result.record
+        if failed:
+            problems = "; ".join(map(str, failed.values()))
+            record = msgspec.structs.replace(record, detail=f"{record.detail}; {problems}".removeprefix("; "))
         self._save(
             replace(
                 before,
@@ -148,22 +156,30 @@ class _Training:
                 head=None if run.ledger is None else run.ledger.head,
                 model=model,
                 optimizer=optimizer,
-                record=result.record,
+                record=record,
             )
         )
-        self._round_over(result.record)
+        self._round_over(record)
 
-    def _contributions(self, number: int, dropouts: Dropouts) -> dict[ClientId, Contribution]:
-        """Asks all clients that will be there, before the round begins."""
+    def _contributions(
+        self, number: int, dropouts: Dropouts
+    ) -> tuple[dict[ClientId, Contribution], dict[ClientId, StudyError]]:
+        """Asks all clients that will be there, before the round begins; returns what they gave, and who failed."""
         asked = asked_clients(self._run.clients, dropouts)
         model, clip = self._checkpoint.model, self._checkpoint.clip
         given: dict[ClientId, Contribution] = {}
+        failed: dict[ClientId, StudyError] = {}
         for client in asked:
-            given[client] = self._run.study.contribute(
-                client, model, number, lambda one: self._rounds.checked(one, clip)
-            )
-            self._watcher.training(number, contributed=len(given), clients=len(asked))
-        return given
+            try:
+                given[client] = self._run.study.contribute(
+                    client, model, number, lambda one: self._rounds.checked(one, clip)
+                )
+            except StudyError as error:
+                if self._run.config.session.failing_client == "stop":
+                    raise
+                failed[client] = error
+            self._watcher.training(number, contributed=len(given) + len(failed), clients=len(asked))
+        return given, failed
 
     def _save(self, checkpoint: Checkpoint) -> None:
         checkpoint.save(self._run.folder.checkpoint)
