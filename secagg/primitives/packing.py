@@ -31,6 +31,9 @@ _GROUPS_AT_ONCE: Final = 2000
 a power of two, or the rows would lie a multiple of 4096 bytes apart and share cache sets: 1024 takes
 twice as long as 1000."""
 
+_WORDS_AT_ONCE: Final = 1 << 15
+"""As many as stay in a core's own cache."""
+
 
 def packed_size(length: int, *, modulus_bits: int) -> int:
     """Returns the bytes that `length` words take when packed: ceil(length * modulus_bits / 8).
@@ -126,8 +129,8 @@ def unpack(data: bytes | memoryview, *, length: int, modulus_bits: int) -> Words
     return words
 
 
-def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int, *, out: Words | None = None) -> None:
-    """Unpacks a dense bit string block by block and adds it to `accumulator`, in place or into `out`.
+def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int) -> None:
+    """Unpacks a dense bit string block by block and adds it to `accumulator` in place.
 
     The whole unpacked vector never exists. Everything is checked before the first addition.
 
@@ -136,24 +139,45 @@ def add_packed(accumulator: Words, data: bytes | memoryview, modulus_bits: int, 
             Additions wrap at the width of the dtype, not at 2**modulus_bits.
         data: the encoding of `length` words.
         modulus_bits: bits of a word, 1 to 64.
-        out: an array like `accumulator` that gets the sum in its place; `accumulator` is then only read, so that an
-            interruption half-way leaves it as it was.
 
     Raises:
-        InvalidInputError: `accumulator` or `out` has another shape or dtype, or as `check_packed`.
+        InvalidInputError: `accumulator` has another shape or dtype, or as `check_packed`.
         InvalidParameterError: `modulus_bits` is not 1 to 64.
     """
     _check_words("accumulator", accumulator, word_dtype(modulus_bits))
-    target = accumulator if out is None else out
-    _check_words("out", target, word_dtype(modulus_bits))
-    if target.shape != accumulator.shape:
-        raise InvalidInputError("out", f"{target.shape[0]} words", f"{accumulator.shape[0]} words, as in accumulator")
-    if not target.flags.writeable:
-        raise InvalidInputError("accumulator" if out is None else "out", "it is read-only", "writable")
+    if not accumulator.flags.writeable:
+        raise InvalidInputError("accumulator", "it is read-only", "writable")
     length = accumulator.shape[0]
     check_packed(data, length=length, modulus_bits=modulus_bits)
     for place, block in _unpacked_blocks(data, length, modulus_bits):
-        np.add(accumulator[place].reshape(block.shape), block, out=target[place].reshape(block.shape))
+        target = accumulator[place].reshape(block.shape)
+        np.add(target, block, out=target)
+
+
+def unpacked_blocks(data: bytes | memoryview, *, length: int, modulus_bits: int) -> Iterator[tuple[slice, Words]]:
+    """Yields a dense bit string in parts of at most some hundred kilobytes: where each lies, and its words.
+
+    Args:
+        data: as of `unpack`.
+        length: words expected.
+        modulus_bits: bits of a word, 1 to 64.
+
+    Yields:
+        A slice of the vector, and the words there, in any shape of as many.
+
+    Raises:
+        InvalidInputError: as `check_packed`.
+        InvalidParameterError: as `check_packed`.
+    """
+    check_packed(data, length=length, modulus_bits=modulus_bits)
+    for place, block in _unpacked_blocks(data, length, modulus_bits):
+        if block.ndim != 1:
+            yield place, block
+            continue
+        # Words of the whole width of their dtype come as one view of the data.
+        for start in range(0, len(block), _WORDS_AT_ONCE):
+            part = block[start : start + _WORDS_AT_ONCE]
+            yield slice(place.start + start, place.start + start + len(part)), part
 
 
 def _check_words(field: str, words: Words, dtype: WordDtype) -> None:

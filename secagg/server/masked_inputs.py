@@ -1,9 +1,10 @@
 """Stage 2 on the server: one running sum of masked vectors, and no vector."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from secagg.errors import (
     AuthenticationError,
@@ -13,10 +14,10 @@ from secagg.errors import (
     TooFewClientsError,
 )
 from secagg.primitives.bitmap import decode_bitmap, encode_bitmap
-from secagg.primitives.packing import add_packed, check_packed
+from secagg.primitives.packing import check_packed, unpacked_blocks
 from secagg.primitives.prg import word_dtype
 from secagg.protocol.dealing import KIND_MASK_KEY, KIND_NAMES, KIND_SELF_MASK_SEED
-from secagg.protocol.messages import MaskedInput, SurvivorSet
+from secagg.protocol.messages import MaskedInput, Message, SurvivorSet
 from secagg.protocol.transcript import (
     task_digest,
 )
@@ -28,11 +29,17 @@ from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
 
 
-class _Counted(NamedTuple):
-    place: int
-    """Which of the two arrays holds the sum."""
-    arrived: Present
-    """Who is in it, by roster index."""
+class _Adding(NamedTuple):
+    """An input on its way into the sum. Until it is there, whatever was interrupted is done again from here."""
+
+    client: int
+    """Whose input, by roster index."""
+    vector: memoryview
+    unopened: Present
+    block: int = 0
+    """How many blocks of the vector are in the sum."""
+    before: npt.NDArray[Any] | None = None
+    """The sum at the next block, before the block is added to it."""
 
 
 class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
@@ -46,15 +53,15 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         size = len(self._index)
         self._dealers = members(facts.dealers, size)
         self._unopened = np.zeros(self._neighbours.shape, np.bool_)
-        words = np.zeros((2, self.params.vector_length), word_dtype(self.params.modulus_bits))
-        self._sums = (words[0], words[1])
-        self._counted = _Counted(0, np.zeros(size, np.bool_))
+        self._sum = np.zeros(self.params.vector_length, word_dtype(self.params.modulus_bits))
+        self._adding: _Adding | None = None
         task_ctx = self._cohort.task_context(facts.model_digest, dealers=facts.dealers)
         self._task_digest = task_digest(self.params.suite, task_ctx)
 
-    @property
-    def _arrived(self) -> Present:
-        return self._counted.arrived
+    def receive(self, sender: ClientId, message: Message) -> None:
+        """Accepts one client's message; see `Collecting.receive`. An interrupted addition is finished first."""
+        self._finish_adding()
+        super().receive(sender, message)
 
     def _accept(self, sender: ClientId, message: MaskedInput) -> None:
         index = self._index[sender]
@@ -68,15 +75,32 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
             check_packed(message.vector, length=self.params.vector_length, modulus_bits=self.params.modulus_bits)
         except InvalidInputError as error:
             raise self._malformed(sender, f"vector: {error.problem}") from None
-        self._unopened[index] = unopened
-        # The new sum is made beside the old one. Both the sum and who is in it then change in one assignment: whatever
-        # interrupts this method, no input is half in the sum, and none is in it twice.
-        current = self._counted
-        other = 1 - current.place
-        add_packed(self._sums[current.place], message.vector, self.params.modulus_bits, out=self._sums[other])
-        arrived = current.arrived.copy()
-        arrived[index] = True
-        self._counted = _Counted(other, arrived)
+        self._adding = _Adding(index, memoryview(message.vector), unopened)
+        self._finish_adding()
+
+    def _finish_adding(self) -> None:
+        """Adds what is left of an input; an interruption anywhere leaves it to the next call.
+
+        Each block's new words are made from a copy of the old ones, so that doing one twice changes nothing. One
+        assignment says that a block is done and what the next one begins with.
+        """
+        adding = self._adding
+        if adding is None:
+            return
+        length, bits = self.params.vector_length, self.params.modulus_bits
+        for number, (place, block) in enumerate(unpacked_blocks(adding.vector, length=length, modulus_bits=bits)):
+            if number < adding.block:
+                continue
+            target = self._sum[place].reshape(block.shape)
+            before = adding.before
+            if number > adding.block or before is None:
+                before = target.copy()
+                adding = adding._replace(block=number, before=before)
+                self._adding = adding
+            np.add(before, block, out=target)
+        self._unopened[adding.client] = adding.unopened
+        self._marks[adding.client] = True
+        self._adding = None
 
     def _reported(self, index: int, message: MaskedInput) -> Present | None:
         """Returns which of its neighbours a client reports, shape (k,), or None where it names anyone else."""
@@ -95,6 +119,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         return self._unopened[self._neighbours, self._places]
 
     def _shortage(self) -> TooFewClientsError | None:
+        self._finish_adding()
         return self._too_few_inputs() or self._unopenable() or self._too_few_willing()
 
     def _too_few_inputs(self) -> TooFewClientsError | None:
@@ -150,6 +175,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
                 not open, and what is left is not enough. The stage stays open.
         """
         self._require_open()
+        self._finish_adding()
         if self._too_few_inputs() is None:
             self._note_disputed()
             self._note_doubted()
@@ -157,7 +183,7 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         # Bonawitz et al. 2017, figure 4, round 2, server: U3 is who sent a masked input, at least t; each of them
         # gets U3.
         survivors = encode_bitmap(self._arrived)
-        summed = Summed(self.facts, survivors, self._unopened, self._sums[self._counted.place])
+        summed = Summed(self.facts, survivors, self._unopened, self._sum)
         outbound = Outbound(self._clients(self._arrived), self._survivor_sets())
         following: CollectingSignatures | CollectingUnmasking
         if self.params.active:

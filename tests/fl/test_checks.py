@@ -15,7 +15,12 @@ def test_an_int_in_its_range_is_returned(value: int):
     assert check_integer("size", value, low=1, high=10**30) is value
 
 
-@pytest.mark.parametrize("value", [0, 11, True, 3.0, np.int64(3), "3", None, Fraction(3)])
+def test_a_numpy_integer_is_taken_as_an_int():
+    taken = check_integer("size", np.int8(3), low=1, high=10)
+    assert (type(taken), taken) == (int, 3)
+
+
+@pytest.mark.parametrize("value", [0, 11, True, 3.0, np.int64(11), np.bool_(1), "3", None, Fraction(3)])
 def test_what_is_no_int_of_the_range_is_refused_with_its_name(value: object):
     with pytest.raises(InvalidParameterError) as refused:
         check_integer("size", value, low=1, high=10)

@@ -570,6 +570,7 @@ class Policy:
     correctness_bits: int = 30  # η
     grinding_bits: int | None = None
     min_survivors: int = 0
+    joins_below: bool = False  # to reach what is refused later all the same
 
     def assumed_corrupt(self, p: Params) -> int:
         # | A = ⌈γ · cohort_size⌉ clients are corrupt; they do not vanish, so A stays where the roster is smaller.
@@ -705,7 +706,9 @@ class Client:
         needed = connected_survivors(self.p, self.policy, self.p.cohort_size)
         if sparse(self.p) and self.p.adversary == ACTIVE:
             needed = (self.p.cohort_size + self.policy.assumed_corrupt(self.p)) // 2 + 1
-        need(self.p.min_survivors >= needed, "min_survivors")
+        # | Nor does a client join where its own minimum is above the offered one.
+        own = 0 if self.policy.joins_below else self.policy.min_survivors
+        need(self.p.min_survivors >= max(needed, own), "min_survivors")
         # | Advertise: `rand` = seal private key (32) ‖ mask private key (32).
         self.seal_private, self.mask_private = self.advertise_rand[:32], self.advertise_rand[32:64]
         self.keys = x25519(self.seal_private), x25519(self.mask_private)

@@ -1052,9 +1052,12 @@ def test_survivors_who_neither_signed_nor_sealed_to_the_client_are_not_there_for
     def lie(where: tuple[str, str, int], data: bytes) -> bytes:
         return request if where == ("unmask", ref.DOWN, me) else data
 
-    assert run(p, on_wire=lie, policy=ref.Policy(min_survivors=present)).aggregate == session.aggregate
+    policy = ref.Policy(min_survivors=present, joins_below=True)
+    assert run(p, on_wire=lie, policy=policy).aggregate == session.aggregate
+        run(p, on_wire=lie, policy=ref.Policy(min_survivors=present, joins_below=True)).aggregate == session.aggregate
+    )
     with pytest.raises(ref.Refused, match=r"^too few survivors that signed or whose seal opened$"):
-        run(p, on_wire=lie, policy=ref.Policy(min_survivors=present + 1))
+        run(p, on_wire=lie, policy=ref.Policy(min_survivors=present + 1, joins_below=True))
 
 
 @pytest.mark.parametrize("sparse", [True, False])
@@ -1210,11 +1213,11 @@ def test_a_survivor_whose_seal_did_not_open_is_not_there_for_certain(model: int,
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] if where == ("share_keys", ref.UP, dealer) else data
 
     others = [i for i in people(p) if i not in (me, dealer)]
-    everyone = run(p, on_wire=spoil, policy=ref.Policy(min_survivors=p.cohort_size - 1))
+    everyone = run(p, on_wire=spoil, policy=ref.Policy(min_survivors=p.cohort_size - 1, joins_below=True))
     assert everyone.aggregate == plain_sum(p, people(p))
     for policy, gone in (
-        (ref.Policy(min_survivors=p.cohort_size), ()),
-        (ref.Policy(min_survivors=p.cohort_size - 1), others[:1]),
+        (ref.Policy(min_survivors=p.cohort_size, joins_below=True), ()),
+        (ref.Policy(min_survivors=p.cohort_size - 1, joins_below=True), others[:1]),
     ):
         with pytest.raises(ref.Refused, match=f"^{FEW}$"):
             run(p, on_wire=spoil, dropouts={"masked_input": set(gone)}, policy=policy)

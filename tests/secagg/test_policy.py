@@ -131,8 +131,9 @@ def test_the_corrupt_are_counted_exactly(fraction: float, size: int, corrupt: in
 @given(st.integers(0, 4999), st.integers(3, MAX_COHORT_SIZE))
 def test_the_corrupt_are_the_ceiling_of_the_decimal_as_written(ten_thousandths: int, size: int):
     terms = policy(corrupt_fraction=float(f"0.{ten_thousandths:04}"))
-    assert terms.assumed_corrupt(size) == -(-ten_thousandths * size // 10_000)
-    assert terms.assumed_corrupt(size) == math.ceil(Fraction(ten_thousandths, 10_000) * size)
+    population = max(size, len(terms.identities))
+    assert terms.assumed_corrupt(size) == min(size, -(-ten_thousandths * population // 10_000))
+    assert terms.assumed_corrupt(size) == min(size, math.ceil(Fraction(ten_thousandths, 10_000) * population))
 
 
 # --------------------------------------------------------------------------------------------------- Survivors

@@ -7,12 +7,7 @@ from secagg import AuthenticationError, MalformedMessageError
 from secagg.primitives.packing import add_packed
 from secagg.protocol.messages import MaskedInput
 from secagg.protocol.wire import decode
-from secagg.server import CollectingMaskedInputs
 from tests.kit.sessions import A, E, Live, at_stage, given, make_params, models
-
-
-def sum_of(stage: CollectingMaskedInputs) -> np.ndarray:
-    return stage._sums[stage._counted.place]
 
 
 def answered(live: Live, client: int) -> MaskedInput:
@@ -22,12 +17,12 @@ def answered(live: Live, client: int) -> MaskedInput:
 @models
 def test_the_running_sum_is_that_of_the_inputs_as_they_came(adversary):
     live = at_stage(Live(make_params(adversary)), "masked_input")
-    stage, expected = live.server._current, sum_of(live.server._current).copy()
+    stage, expected = live.server._current, live.server._current._sum.copy()
     for client in live.clients:
         message = answered(live, client)
         add_packed(expected, message.vector, live.params.modulus_bits)
         stage.receive(client, message)
-        assert np.array_equal(sum_of(stage), expected)
+        assert np.array_equal(stage._sum, expected)
 
 
 @models
@@ -44,7 +39,7 @@ def test_what_is_refused_is_not_added(adversary):
         with pytest.raises(error) as caught:
             stage.receive(A, wrong)
         assert caught.value.culprit == A
-        assert not sum_of(stage).any()
+        assert not stage._sum.any()
         assert not stage.received
     stage.receive(A, good)
     assert stage.received == {A}
