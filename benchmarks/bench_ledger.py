@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from dp import Gaussian, Header, Ledger, LedgerKey, PoissonSampled, Relation, Reserve, Settle, Unit, audit
+from dp import (
+    Gaussian,
+    Header,
+    Ledger,
+    LedgerKey,
+    PoissonSampled,
+    Relation,
+    Reserve,
+    SampleKnownTo,
+    Settle,
+    Unit,
+    audit,
+)
 from dp.ledger import NO_HEAD, Head, Record, Verdict, encode, line_hash
 from dp.ledger.epsilon import EpsilonTable
 from dp.ledger.events import EventTable
@@ -92,7 +104,9 @@ def test_audit_of_a_thousand_different_steps_of_a_trainer(benchmark, tmp_path):
     path = tmp_path / "ledger"
     with Ledger.create(path, replace(HEADER, relation=Relation.ADD_REMOVE, unit=Unit.EXAMPLE, key=None)) as ledger:
         for step in range(1000):
-            ledger.record_past(PoissonSampled(0.001 + 1e-7 * step, Gaussian(1 + 1e-4 * step)))
+            ledger.record_past(
+                PoissonSampled(0.001 + 1e-7 * step, Gaussian(1 + 1e-4 * step)), known_to=SampleKnownTo.NOBODY
+            )
     report = benchmark.pedantic(audit, ([path],), rounds=3, warmup_rounds=1)
     assert report.verdict is Verdict.FINE
     assert len(report.releases) == 1000

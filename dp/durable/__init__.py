@@ -4,7 +4,8 @@
 * `AppendFile`: lines are appended one at a time, and each is synced. What a crash left of a line is moved aside.
 * `replace_file`, `create_file`, `write_from`: a file as a whole, a file that must be new, and a known tail of a file.
 * `sync_folder`: the names of a folder's files.
-* `Turns`: calls of one object take turns, in the process that made it. `check_lockable`: refuses a system without locks.
+* `Turns`: calls of one object take turns, in the process that made it.
+* `check_lockable`: refuses a system without locks.
 
 This room knows nothing of what the files say. It needs neither numpy nor scipy.
 """

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from dp.checks import check_count
-from dp.durable import FileLock, replace_file
+from dp.durable import FileLock, Turns, check_lockable, replace_file
 from dp.errors import InvalidParameterError
 from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger.errors import BadRecordError, LedgerRefusedError, RoundRefusedError
@@ -71,6 +71,7 @@ class RoundCounter:
     Raises:
         InvalidParameterError: an argument is out of its range.
         LedgerRefusedError: the file is no counter, or one of another scope or plan.
+        LedgerLockedError: this system has no locks.
         OSError: the file cannot be read.
 
     Guarantees:
@@ -80,6 +81,10 @@ class RoundCounter:
 
     def __init__(self, path: str | PathLike[str], scope: str, rounds: int) -> None:
         self._path = Path(path)
+        # A system without locks is refused here, not in the middle of a first round.
+        with ledger_errors():
+            check_lockable(self._path)
+        self._turns = Turns("counter")
         self._scope = Text().decode("scope", scope)
         self._rounds = check_count("rounds", rounds, low=1, high=_MAX_ROUNDS)
         self._load()
@@ -195,10 +200,10 @@ class RoundCounter:
     def _exclusively(self) -> Iterator[_Memory]:
         """Yields what is on the disk, while no other process of this client reads or writes it."""
         lock = self._path.with_name(self._path.name + ".lock")
-        with ledger_errors():
+        with ledger_errors(), self._turns.taken("counting a round"):
             held = FileLock(lock, guarded=self._path, reason="another process counts a round with it")
-        with held:
-            yield self._load()
+            with held:
+                yield self._load()
 
     def _load(self) -> _Memory:
         if self._path.exists() and not self._path.is_file():

@@ -9,14 +9,16 @@ nothing in the file.
 what happens in a crash, and `dp.ledger.audit` the same checks and sums from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from dp.checks import float_below
+from dp.durable import Turns
 from dp.errors import BudgetExceededError, InvalidParameterError
 from dp.events import Event
 from dp.ledger.central import centrals_of
@@ -24,7 +26,7 @@ from dp.ledger.chain import Chain
 from dp.ledger.epsilon import EpsilonTable
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
 from dp.ledger.events import Released
-from dp.ledger.file import LedgerFile, TornTail
+from dp.ledger.file import LedgerFile, TornTail, ledger_errors
 from dp.ledger.reading import read_ledger
 from dp.ledger.records import NO_HEAD, Central, Close, Head, Header, Record, Reserve, Settle, encode, line_hash
 from dp.ledger.signing import LedgerKey
@@ -37,12 +39,33 @@ __all__ = ["Ledger"]
 _PathLike = str | PathLike[str]
 
 
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def _in_turn(
+    method: Callable[Concatenate["Ledger", Arguments], Result],
+) -> Callable[Concatenate["Ledger", Arguments], Result]:
+    """Makes the calls of one ledger take turns: the check of a budget and its record are one step."""
+
+    @wraps(method)
+    def taken(ledger: "Ledger", /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        with ledger_errors(), ledger._turns.taken("a call"):
+            return method(ledger, *arguments, **named)
+
+    return taken
+
+
 class Ledger:
     """A ledger that is open for writing; made by `create` or `open`, used as a context manager or closed by `close`.
 
     Guarantees:
         When a method that writes returns, its record is on the disk. When it raises, nothing was written; or, after an
-        `OSError`, perhaps something was, and the ledger has to be opened anew, which reads what is there.
+        `OSError` or an interruption, perhaps something was, and the ledger has to be opened anew, which reads what is
+        there.
+
+        Calls of several threads take turns: the check of the budget and the record are one step. A forked child is
+        refused. So is every call after the file was removed, replaced, cut or written by somebody else.
 
         The promised epsilon of everything in the file, unsettled rounds in full, is never above the budget, but for
         what `record_past` put there.
@@ -56,6 +79,9 @@ class Ledger:
         self._head = NO_HEAD
         self._ends = {NO_HEAD: 0}
         self._spending = Spending(table)
+        self._turns = Turns("ledger")
+        # False while file and memory may differ: what stops a call then leaves the ledger to be opened anew.
+        self._sound = True
         for release in state.releases:
             self._spending.add(release.views.promised)
 
@@ -145,15 +171,18 @@ class Ledger:
         return self._file.torn
 
     @property
+    @_in_turn
     def unsettled(self) -> tuple[int, ...]:
         """The rounds that are reserved and not settled; they count in full."""
         return self._state.unsettled()
 
     @property
+    @_in_turn
     def spent(self) -> float:
         """The promised epsilon of everything so far: what is held against the budget."""
         return self._spending.epsilon().value
 
+    @_in_turn
     def would_exceed(self, release: Reserve | Central) -> bool:
         """Returns whether a release would spend more than the budget.
 
@@ -163,6 +192,7 @@ class Ledger:
         """
         return not self._with([self._promised(release)]).is_within(self._budget)
 
+    @_in_turn
     def epsilon_with(self, release: Reserve | Central) -> float:
         """Returns the promised epsilon of everything so far and one more release.
 
@@ -172,6 +202,7 @@ class Ledger:
         """
         return self._with([self._promised(release)]).epsilon().value
 
+    @_in_turn
     def reserve(self, reserve: Reserve) -> bytes:
         """Reserves a round: to be called before anybody is asked to unmask.
 
@@ -190,6 +221,7 @@ class Ledger:
         """
         return self._release([reserve])
 
+    @_in_turn
     def settle(self, round_number: int, survivors: int) -> bytes:
         """Says how many participants are in the sum of a reserved round.
 
@@ -209,8 +241,9 @@ class Ledger:
         """
         return self._write(Settle(round=round_number, survivors=survivors))
 
+    @_in_turn
     def spend(
-        self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
+        self, event: Event, count: int = 1, *, known_to: SampleKnownTo | None = None, dimension: int = 1
     ) -> bytes:
         """Counts releases to which one trusted party adds the noise: to be called before they are made.
 
@@ -232,8 +265,9 @@ class Ledger:
         """
         return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension))
 
+    @_in_turn
     def record_past(
-        self, event: Event, count: int = 1, *, known_to: SampleKnownTo = SampleKnownTo.NOBODY, dimension: int = 1
+        self, event: Event, count: int = 1, *, known_to: SampleKnownTo | None = None, dimension: int = 1
     ) -> bytes:
         """Counts releases that were made already, as `spend` does, whatever the budget: an audit shows the excess.
 
@@ -245,6 +279,7 @@ class Ledger:
         """
         return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension), past=True)
 
+    @_in_turn
     def sign_head(self) -> bytes:
         """Signs everything so far; returns the new head.
 
@@ -256,6 +291,7 @@ class Ledger:
             raise LedgerRefusedError("a signed head", "the ledger has no key")
         return self._write(Head(signature=self._key.sign_head(self._head)))
 
+    @_in_turn
     def finish(self) -> bytes:
         """Writes the last record, after which nothing follows in this file; returns the final head.
 
@@ -274,6 +310,7 @@ class Ledger:
         """Returns whether this file had a head once, or continues it."""
         return head in self._ends
 
+    @_in_turn
     def lines_since(self, head: bytes) -> tuple[bytes, ...]:
         """Returns the lines of this file after a head: what shows a client that the ledger extends the one it knows.
 
@@ -288,7 +325,10 @@ class Ledger:
         return self._file.read_from(self._ends[head])
 
     def close(self) -> None:
-        """Closes and unlocks the file; a second call does nothing. For the closing *record*, see `finish`."""
+        """Closes and unlocks the file; a second call does nothing, nor does one in a forked child.
+
+        For the closing *record*, see `finish`.
+        """
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -309,9 +349,7 @@ class Ledger:
         claimed: list[Reserve | Central] = []
         for release, one in zip(releases, promised, strict=True):
             claimed.append(replace(release, epsilon=self._table.claim(one)))
-        head = self._write(*claimed)
-        self._spending = spending
-        return head
+        return self._write(*claimed, spending=spending)
 
     def _promised(self, release: Reserve | Central) -> Released:
         # What has no record is refused before any formula meets it.
@@ -324,16 +362,22 @@ class Ledger:
             spending.add(one)
         return spending
 
-    def _write(self, *records: Record) -> bytes:
+    def _write(self, *records: Record, spending: Spending | None = None) -> bytes:
         lines, head = [], self._head
         for record in records:
             self._state.check(record)
             lines.append(encode(record, head))
             head = line_hash(lines[-1])
+        if not self._sound:
+            raise LedgerRefusedError("an append", "an earlier one failed half-way: open the ledger anew")
+        self._sound = False
         self._file.append(b"".join(lines))
         for record in records:
             self._state.apply(record)
         self._wrote(lines)
+        if spending is not None:
+            self._spending = spending
+        self._sound = True
         return head
 
     def _wrote(self, lines: Sequence[bytes], continues: bytes | None = None) -> None:

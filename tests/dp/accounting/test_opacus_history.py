@@ -17,7 +17,7 @@ from dp.events import (
     PoissonSampled,
 )
 from dp.ledger.writer import Ledger
-from dp.vocabulary import Relation, Unit
+from dp.vocabulary import Relation, SampleKnownTo, Unit
 from tests.kit.ledger_scene import HEADER
 
 CENTRAL = replace(HEADER, relation=Relation.ADD_REMOVE, unit=Unit.EXAMPLE)
@@ -39,7 +39,7 @@ def test_a_history_of_opacus_is_one_composition():
 def test_a_history_of_opacus_goes_on_a_ledger(tmp_path: Path):
     history = from_opacus([(1.0, 0.01, 1000), (1.2, 0.01, 500)])
     with Ledger.create(tmp_path / "ledger", replace(CENTRAL, delta=Fraction(1, 10**5))) as ledger:
-        ledger.record_past(history)
+        ledger.record_past(history, known_to=SampleKnownTo.NOBODY)
         assert ledger.spent == pytest.approx(RdpAccountant().compose(history).epsilon(1e-5).value, rel=1e-9)
 
 

@@ -51,7 +51,7 @@ def records_of(path: Path) -> list[Any]:
 def test_central_noise_is_spent_as_the_accountant_says(tmp_path: Path, event: Event):
     path = tmp_path / "ledger"
     with Ledger.create(path, CENTRAL) as ledger:
-        ledger.spend(event, 10)
+        ledger.spend(event, 10, known_to=SampleKnownTo.NOBODY)
         spent = ledger.spent
     assert spent == pytest.approx(RdpAccountant().compose(event, 10).epsilon(1e-5).value, rel=1e-9)
     with Ledger.open(path) as ledger:
@@ -72,7 +72,7 @@ def test_a_fixed_sample_amplifies_under_replace_one(tmp_path: Path):
     inner = Gaussian(3.0, Relation.REPLACE_ONE)
     event = SampledWithoutReplacement(1000, 10, inner)
     with Ledger.create(tmp_path / "ledger", replace(CENTRAL, relation=Relation.REPLACE_ONE)) as ledger:
-        ledger.spend(event, 5)
+        ledger.spend(event, 5, known_to=SampleKnownTo.NOBODY)
         assert ledger.spent == pytest.approx(RdpAccountant().compose(event, 5).epsilon(1e-5).value, rel=1e-9)
 
 

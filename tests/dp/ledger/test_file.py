@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dp import durable
+from dp.durable import locks
 from dp.ledger.errors import BadRecordError, LedgerLockedError, LedgerRefusedError
 from dp.ledger.file import LedgerFile, lock_exclusively, read_lines
 from dp.ledger.records import MAX_LINE_BYTES
@@ -214,7 +214,7 @@ def test_a_file_that_fails_to_open_keeps_no_lock(tmp_path: Path):
 
 
 def test_a_platform_without_locks_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(durable, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     with pytest.raises(LedgerLockedError, match="flock"):
         lock_exclusively(0, tmp_path, "unused")
     with pytest.raises(LedgerLockedError):

@@ -215,7 +215,8 @@ def test_a_failed_write_leaves_the_counter_as_it_was(scene: Scene, monkeypatch: 
 
 
 def test_two_processes_do_not_count_at_once(scene: Scene):
-    with scene.counter._exclusively(), pytest.raises(LedgerLockedError):
+    other = RoundCounter(scene.file, scene.counter._scope, scene.counter._rounds)
+    with other._exclusively(), pytest.raises(LedgerLockedError):
         scene.counter.accept(1, scene.news())
     scene.counter.accept(1, scene.news())
 

@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import pytest
 
-import dp.durable
 from dp.ledger.errors import RoundRefusedError
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
@@ -113,7 +112,7 @@ def test_a_client_that_crashed_while_it_counted_is_out_of_the_round_or_not_in_it
 
     with monkeypatch.context() as patch:
         # After the new file took the name: the round is counted, and nobody knows.
-        patch.setattr(dp.durable, "sync_folder", killed)
+        patch.setattr("dp.durable.whole_files.sync_folder", killed)
         with pytest.raises(KeyboardInterrupt):
             scene.deliver(VICTIM)
     for again in (scene.clients[VICTIM], scene.client(VICTIM)):
