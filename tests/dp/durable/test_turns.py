@@ -29,9 +29,12 @@ def test_threads_wait_for_each_other():
 
 def test_a_call_within_a_call_and_another_process_are_refused(monkeypatch: pytest.MonkeyPatch):
     turns = Turns("thing")
-    with turns.taken("a call"), pytest.raises(FileRefusedError, match="inside another call of this thing"):
-        with turns.taken("another"):
-            pass
+    with (
+        turns.taken("a call"),
+        pytest.raises(FileRefusedError, match="inside another call of this thing"),
+        turns.taken("another"),
+    ):
+        pass
     with turns.taken("a call"):
         pass
     here = os.getpid()
