@@ -250,8 +250,8 @@ class Ledger:
         Args:
             event: a `Gaussian` or `DiscreteGaussian`, perhaps on a sample, or several of them composed.
             count: how many such releases.
-            known_to: who knows the samples. It has no default: where there is a sample, it must be said. Against whoever
-                knows it a sample amplifies nothing.
+            known_to: who knows the samples. It has no default: where there is a sample, it must be said. Against
+                whoever knows it a sample amplifies nothing.
             dimension: coordinates of the vectors that get discrete noise.
 
         Returns:
