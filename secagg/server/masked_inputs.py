@@ -1,10 +1,9 @@
 """Stage 2 on the server: one running sum of masked vectors, and no vector."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from secagg.errors import (
     AuthenticationError,
@@ -37,9 +36,11 @@ class _Adding(NamedTuple):
     vector: memoryview
     unopened: Present
     block: int = 0
-    """How many blocks of the vector are in the sum."""
-    before: npt.NDArray[Any] | None = None
-    """The sum at the next block, before the block is added to it."""
+    """How many blocks of the vector are in the sum for certain."""
+    place: int = 0
+    """A word of the next block that is not zero, so that adding the block changes the sum there."""
+    before: int | None = None
+    """The sum there, before the block is added to it; None where the next block was not looked at yet."""
 
 
 class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
@@ -81,8 +82,8 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
     def _finish_adding(self) -> None:
         """Adds what is left of an input; an interruption anywhere leaves it to the next call.
 
-        Each block's new words are made from a copy of the old ones, so that doing one twice changes nothing. One
-        assignment says that a block is done and what the next one begins with.
+        A block is added by one call of numpy's, which no signal cuts in half. Whether it was made is seen by one word.
+        One assignment says that a block is done, and by which word the next one is told.
         """
         adding = self._adding
         if adding is None:
@@ -92,12 +93,12 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
             if number < adding.block:
                 continue
             target = self._sum[place].reshape(block.shape)
-            before = adding.before
-            if number > adding.block or before is None:
-                before = target.copy()
-                adding = adding._replace(block=number, before=before)
+            if number > adding.block or adding.before is None:
+                word = 0 if block.flat[0] else int(np.argmax(block != 0))
+                adding = adding._replace(block=number, place=word, before=int(target.flat[word]))
                 self._adding = adding
-            np.add(before, block, out=target)
+            if int(target.flat[adding.place]) == adding.before:
+                np.add(target, block, out=target)
         self._unopened[adding.client] = adding.unopened
         self._marks[adding.client] = True
         self._adding = None
