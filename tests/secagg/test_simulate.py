@@ -137,4 +137,4 @@ def test_whom_a_policy_knows_beyond_the_simulated_clients_stays_in_its_populatio
     with pytest.raises(PolicyViolationError, match="4 corrupt"):
         simulate(inputs(9), params, policy=forty)
     enough = SessionParams.for_cohort(cohort_size=9, vector_length=4, modulus_bits=16, corrupt_clients=4)
-    assert simulate(inputs(9), enough, policy=forty).sum.tolist() == [sum(range(9))] * 4
+    assert simulate(inputs(9), enough, policy=forty).sum.tolist() == [3 * sum(range(9))] * 4
