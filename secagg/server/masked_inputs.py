@@ -22,7 +22,7 @@ from secagg.protocol.transcript import (
 )
 from secagg.server.collecting import CollectingFromRoster, Outbound, Present
 from secagg.server.facts import Dealt, Signed, Summed, members
-from secagg.server.faults import Fault, disputed
+from secagg.server.faults import Fault, disputed, disputing
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
@@ -158,12 +158,23 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         return self._smallest_neighbourhood(self._dealers, opened)
 
     def _note_doubted(self) -> None:
-        """Notes those because of whom others will leave: it may be the reason why too few are left later."""
+        """Notes those because of whom others will leave: it may be the reason why too few are left later.
+
+        They are the dealers of garbage that survive. Or whoever reports more than half of its peers, for so many are
+        never corrupt: a liar cannot have everybody noted.
+        """
+        peers = self._neighbours.shape[1]
         unwilling = self._unwilling()
-        doubting = np.count_nonzero(self._reports() & unwilling[self._neighbours], axis=1)
-        for dealer in np.flatnonzero(doubting).tolist():
+        slandering = unwilling & (2 * np.count_nonzero(self._unopened, axis=1) > peers)
+        for client in np.flatnonzero(slandering).tolist():
+            reports = int(np.count_nonzero(self._unopened[client]))
+            fault = disputing(self.stage, reports=reports, peers=peers)
+            self.faults.setdefault(self._cohort.client(client), fault)
+        believable = (unwilling & ~slandering)[self._neighbours]
+        doubted = self._arrived & (self._reports() & believable).any(axis=1)
+        for dealer in np.flatnonzero(doubted).tolist():
             reports = int(np.count_nonzero(self._reports()[dealer]))
-            fault = disputed(self.stage, reports=reports, peers=self._neighbours.shape[1])
+            fault = disputed(self.stage, reports=reports, peers=peers)
             self.faults.setdefault(self._cohort.client(dealer), fault)
 
     def close(self) -> tuple["CollectingSignatures | CollectingUnmasking", Mapping[ClientId, SurvivorSet]]:
