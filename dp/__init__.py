@@ -38,10 +38,18 @@ from dp.events import (
     Skellam,
 )
 from dp.ledger.audit import AuditReport, audit
-from dp.ledger.errors import BadRecordError, LedgerError, LedgerLockedError, LedgerRefusedError, RoundRefusedError
+from dp.ledger.errors import (
+    BadRecordError,
+    LedgerError,
+    LedgerLockedError,
+    LedgerRefusedError,
+    RolledBackError,
+    RoundRefusedError,
+)
 from dp.ledger.records import Central, Header, Reserve, Settle
 from dp.ledger.round_counter import RoundCounter
 from dp.ledger.signing import LedgerKey
+from dp.ledger.witnesses import FileWitness, MonotoneWitness
 from dp.ledger.writer import Ledger
 from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.mechanisms.clipping import Clipped, ClippedLayers, clip, clip_layers
@@ -83,6 +91,7 @@ __all__ = [
     "Event",
     "FileLockedError",
     "FileRefusedError",
+    "FileWitness",
     "Gaussian",
     "GaussianMechanism",
     "Header",
@@ -95,11 +104,13 @@ __all__ = [
     "LedgerRefusedError",
     "Method",
     "MissingExtraError",
+    "MonotoneWitness",
     "NonPrivate",
     "PoissonSampled",
     "RdpAccountant",
     "Relation",
     "Reserve",
+    "RolledBackError",
     "RoundCounter",
     "RoundRefusedError",
     "SampleKnownTo",

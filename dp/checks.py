@@ -5,8 +5,10 @@ the parameter. NaN is in no range, and a bool is no number.
 """
 
 import math
+import os
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Final, TypeGuard, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ __all__ = [
     "check_epsilon",
     "check_fraction",
     "check_member",
+    "check_path",
     "check_real",
     "float_above",
     "float_below",
@@ -97,6 +100,18 @@ def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:
     if not isinstance(value, kind):
         raise InvalidParameterError(parameter, value, f"one of {', '.join(str(member) for member in kind)}")
     return value
+
+
+def check_path(parameter: str, value: object) -> Path:
+    """Returns the path of a file; an empty text, or one with a zero character, names none."""
+    if isinstance(value, str | os.PathLike):
+        try:
+            text = os.fsencode(value)
+        except (TypeError, ValueError):
+            text = b""
+        if text and b"\0" not in text:
+            return Path(os.fsdecode(text))
+    raise InvalidParameterError(parameter, value, "the path of a file")
 
 
 def float_below(number: Fraction) -> float:
