@@ -6,6 +6,7 @@ the parameter. NaN is in no range, and a bool is no number.
 
 import math
 import os
+from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "check_member",
     "check_path",
     "check_real",
+    "check_sequence",
     "float_above",
     "float_below",
     "is_exact",
@@ -112,6 +114,13 @@ def check_path(parameter: str, value: object) -> Path:
         if text and b"\0" not in text:
             return Path(os.fsdecode(text))
     raise InvalidParameterError(parameter, value, "the path of a file")
+
+
+def check_sequence(parameter: str, value: object, allowed: str) -> Sequence[object]:
+    """Returns `value` if it is a list or another sequence; a text, bytes or a view of them is none."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview):
+        raise InvalidParameterError(parameter, type(value).__name__, allowed)
+    return value
 
 
 def float_below(number: Fraction) -> float:

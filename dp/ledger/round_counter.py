@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Final
 
-from dp.checks import check_count, check_path
+from dp.checks import check_count, check_path, check_sequence
 from dp.durable import FileLock, Turns, check_lockable, replace_file
 from dp.errors import InvalidParameterError
 from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
@@ -37,6 +37,7 @@ _MODE: Final = 0o666
 """Less what the user's mask takes away: a count is no secret."""
 
 _MAX_ROUNDS: Final = 2**62
+_LINES: Final = "a sequence of lines, each of them bytes"
 
 _HASH: Final = Bytes(SHA256_BYTES, SHA256_BYTES)
 _FIELDS: Final[dict[str, Codec]] = {
@@ -134,6 +135,8 @@ class RoundCounter:
             OSError: the disk refused.
         """
         round_number = check_count("round_number", round_number, low=1, high=_MAX_ROUNDS)
+        if scope is not None:
+            scope = Text().decode("scope", scope)
         with self._exclusively() as memory:
             if scope is not None and scope != self._scope:
                 raise RoundRefusedError("scope", scope, self._scope)
@@ -186,8 +189,8 @@ class RoundCounter:
         head = memory.head
         records: list[Record] = []
         last_round = 0
-        if not isinstance(lines, Sequence) or not all(isinstance(line, bytes) for line in lines):
-            raise InvalidParameterError("lines", type(lines).__name__, "a sequence of lines, each of them bytes")
+        if not all(isinstance(line, bytes) for line in check_sequence("lines", lines, _LINES)):
+            raise InvalidParameterError("lines", type(lines).__name__, _LINES)
         if head is None and not lines:
             raise RoundRefusedError("extension", "no line", "the ledger from its header on")
         for place, line in enumerate(lines, 1):

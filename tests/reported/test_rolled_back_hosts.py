@@ -1,6 +1,5 @@
 """A host that is restored to yesterday: what is seen of it, by whom, and with which error."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def test_a_counter_that_was_not_taken_back_goes_on(scene: Witnessing):
 
 def test_a_witness_that_a_crash_left_behind_is_no_fault(scene: Witnessing, monkeypatch: pytest.MonkeyPatch):
     """The counter is first on the disk. Nobody was told that the round counts, and it is not taken twice."""
-    monkeypatch.setattr(FileWitness, "advance", lambda *_: os.stat("/nowhere/at/all"))
+    monkeypatch.setattr(FileWitness, "advance", lambda *_: Path("/nowhere/at/all").stat())
     with pytest.raises(FileNotFoundError):
         scene.counter.accept(1, scene.news())
     monkeypatch.undo()
@@ -92,7 +91,7 @@ def test_a_witness_that_a_crash_left_behind_is_no_fault(scene: Witnessing, monke
 
 def test_the_witness_knows_before_the_round_counts(scene: Witnessing, monkeypatch: pytest.MonkeyPatch):
     """A witness that cannot be reached keeps the client out."""
-    monkeypatch.setattr(FileWitness, "read", lambda _: os.stat("/nowhere/at/all"))
+    monkeypatch.setattr(FileWitness, "read", lambda _: Path("/nowhere/at/all").stat())
     with pytest.raises(FileNotFoundError):
         scene.counter.accept(1, scene.news())
     assert not scene.file.exists()
