@@ -18,6 +18,7 @@ from dp.accounting.calibration import calibrate, noise_multiplier
 from dp.accounting.opacus_history import from_opacus
 from dp.errors import (
     BudgetExceededError,
+    ComputationTooLargeError,
     DPError,
     FileLockedError,
     FileRefusedError,
@@ -76,6 +77,7 @@ __all__ = [
     "Clipped",
     "ClippedLayers",
     "Composed",
+    "ComputationTooLargeError",
     "DPError",
     "DiscreteGaussian",
     "DistributedDiscreteGaussian",

@@ -5,6 +5,7 @@ the parameter. NaN is in no range, and a bool is no number.
 """
 
 import math
+import sys
 from enum import Enum
 from fractions import Fraction
 from typing import Final, TypeGuard, TypeVar
@@ -15,9 +16,10 @@ from dp.errors import InvalidParameterError
 
 __all__ = [
     "MAX_COUNT",
+    "check_closed_delta",
     "check_count",
     "check_delta",
-    "check_epsilon",
+    "check_extended_epsilon",
     "check_fraction",
     "check_member",
     "check_real",
@@ -28,6 +30,8 @@ __all__ = [
 
 MAX_COUNT: Final = 2**63
 """Counts up to here: what a signed 64-bit counter of another program may have reached, and one more."""
+
+_LARGEST: Final = sys.float_info.max
 
 _Member = TypeVar("_Member", bound=Enum)
 
@@ -87,9 +91,24 @@ def check_delta(delta: object) -> float:
     return check_real("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
 
 
-def check_epsilon(epsilon: object) -> float:
-    """Returns `epsilon` as a finite float, at least 0."""
-    return check_real("epsilon", epsilon, low=0.0)
+def check_closed_delta(delta: object) -> float:
+    """Returns `delta` as a float from 0 to 1, rounded down: what is true of less is true of it."""
+    return _not_above(check_real("delta", delta, low=0.0, high=1.0), delta)
+
+
+def check_extended_epsilon(epsilon: object) -> float:
+    """Returns `epsilon` as a float of at least 0, rounded down; infinity is one, and a number beyond floats none."""
+    if isinstance(epsilon, float | np.floating) and epsilon == math.inf:
+        return math.inf
+    if is_exact(epsilon) and epsilon > _LARGEST:
+        return _LARGEST
+    return _not_above(check_real("epsilon", epsilon, low=0.0), epsilon)
+
+
+def _not_above(number: float, value: object) -> float:
+    """Returns the float that a checked value was rounded to, or the next one below if that is above the value."""
+    above = isinstance(value, int | Fraction | np.longdouble) and number > value
+    return math.nextafter(number, -math.inf) if above else number
 
 
 def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:
