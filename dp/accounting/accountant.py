@@ -139,9 +139,21 @@ class RdpAccountant:
         self._curve = None
         return self
 
-    def copy(self) -> Self:
-        """Returns an accountant that has seen the same, and goes its own way from here."""
-        twin = type(self)(pld=self._pld)
+    @property
+    def pld(self) -> bool:
+        """Whether privacy loss distributions are asked too."""
+        return self._pld
+
+    def copy(self, *, pld: bool | None = None) -> Self:
+        """Returns an accountant that has seen the same, and goes its own way from here.
+
+        Args:
+            pld: whether it asks privacy loss distributions too; None is as this one does.
+
+        Raises:
+            MissingExtraError: `pld` was asked for, and is not installed.
+        """
+        twin = type(self)(pld=self._pld if pld is None else pld)
         twin._events.update(self._events)
         twin._first, twin._curve = self._first, self._curve
         return twin
@@ -248,9 +260,7 @@ class RdpAccountant:
         try:
             return self.epsilon(delta).value
         except ComputationTooLargeError:
-            without = RdpAccountant()
-            without._events.update(self._events)
-            return without.epsilon(delta).value
+            return self.copy(pld=False).epsilon(delta).value
 
     def _renyi(self) -> RenyiCurve:
         if self._curve is None:

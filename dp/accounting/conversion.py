@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.accounting.analytic_gaussian import rounded_up
 from dp.accounting.order_search import Best, best_order
 from dp.renyi.curve import RenyiCurve
 
@@ -54,7 +55,8 @@ def best_delta(curve: RenyiCurve, epsilon: float) -> Best:
         return (orders - 1) * (rdp - epsilon - np.log1p(1 / (orders - 1))) - np.log(orders)
 
     value, order = best_order(curve, log_delta, lambda at_2: max(1.0, epsilon / at_2) + 0.5)
-    if value < 0:
+    # Minus infinity is beyond every rounding, and less infinity it would be no number.
+    if -math.inf < value < 0:
         terms = (order - 1) * (curve.at(order) + epsilon) + 2 + math.log(order)
         value += _CURVE_ROUNDING * (order - 1) * curve.at(order) + _SUM_ROUNDING * terms
-    return Best(math.exp(min(0.0, value)), order)
+    return Best(rounded_up(math.exp(min(0.0, value))), order)

@@ -10,14 +10,23 @@ the length of what is left.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from dp.errors import ComputationTooLargeError
 
-__all__ = ["MOST_BITS", "MOST_DIFFERENT", "MOST_POINTS", "MOST_WORK", "LossGrid", "SampledRelease", "check_size", "loss_grid"]
+__all__ = [
+    "MOST_BITS",
+    "MOST_DIFFERENT",
+    "MOST_POINTS",
+    "MOST_WORK",
+    "LossGrid",
+    "SampledRelease",
+    "check_size",
+    "loss_grid",
+]
 
 _Array = npt.NDArray[np.float64]
 
@@ -60,7 +69,8 @@ _MOST_TOLD: Final = 1e9
 """Longer grids are called infinite: so little noise is no bump any more on `_NODES` points."""
 
 
-class SampledRelease(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SampledRelease:
     """A Poisson-sampled Gaussian, and how often it was released: at least once."""
 
     probability: float

@@ -29,9 +29,9 @@ and the shifted noise and is its own inverse, and x -> v - x is one on the integ
 
   and log(1 + R) / (alpha - 1) is added to the continuous Gaussian's divergence. At sigma = 1 R is 8e-7, at 1.5 7e-15.
 
-* Third way, below order 2, for little noise. (a + b)^alpha is at most (a + b)(a^(alpha-1) + b^(alpha-1)), as powers up to
-  1 are subadditive. With a = 1 - q and b = qL, E_N[L] = 1, E_N[L^(alpha-1)] <= 1, and E_N[L^alpha] at most that of the
-  continuous Gaussian (Canonne, Kamath, Steinke 2020). And the divergence is never above that without sampling.
+* Third way, below order 2, for little noise. (a + b)^alpha is at most (a + b)(a^(alpha-1) + b^(alpha-1)), as powers up
+  to 1 are subadditive. With a = 1 - q and b = qL, E_N[L] = 1, E_N[L^(alpha-1)] <= 1, and E_N[L^alpha] at most that of
+  the continuous Gaussian (Canonne, Kamath, Steinke 2020). And the divergence is never above that without sampling.
 """
 
 import math

@@ -74,8 +74,8 @@ class SampledGaussians:
     def discrete_total_variation(self) -> float:
         """Returns a bound on the sum of their total variation distances where the Gaussians are discrete.
 
-        Discrete ones may be farther apart than continuous ones. Their Kullback-Leibler divergence is 1/2sigma^2; the better
-        of Pinsker's and Bretagnolle and Huber's inequality is used.
+        Discrete ones may be farther apart than continuous ones. Their Kullback-Leibler divergence is 1/2sigma^2; the
+        better of Pinsker's and Bretagnolle and Huber's inequality is used.
         """
         kl_divergence = 0.5 / self.noise_multiplier / self.noise_multiplier
         distance = np.minimum(np.sqrt(kl_divergence / 2), np.sqrt(-np.expm1(-kl_divergence)))
