@@ -26,6 +26,9 @@ _MOST_SHARES: Final = 2**20
 _NO_TAU_FROM: Final = 10.0**3
 """From this variance on tau is below e^-9000, which as a float is 0."""
 
+_LARGEST_ORDER: Final = 2.0**40
+"""Far above every order that an accountant asks for."""
+
 _ROW: Final = 2**10
 """Running sums go over rows of this many terms and then over the rows, to round 2**11 times instead of 2**20."""
 
@@ -101,6 +104,8 @@ class _Curves:
     `squared` is D2^2 and `excess` tau d, for 1, 2, ... shares. The first bound falls with the shares up to as many as
     there are `turns` below alpha, and then rises, for D2^2 falls ever more slowly and tau grows ever faster. `other` is
     the least D2^2 + 2 D1 tau + tau^2 d or (D2 + sqrt(d) tau)^2.
+
+    Numbers of shares at which no order turns are left out: nearly all of a million.
     """
 
     squared: _Array
@@ -109,14 +114,19 @@ class _Curves:
     other: float
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=512)
 def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     shares = min(event.shares, _MOST_SHARES)
+    dimension = float(event.dimension)
+    squared_of_one = ratio(event.squared_sensitivity, event.local_variance)
+    if _first_term(event.local_variance) == 0:
+        # Then tau is 0 however many shares there are.
+        least = squared_of_one / shares
+        return _Curves(np.array([least]), np.zeros(1), np.zeros(0), min(least, math.sqrt(least) ** 2))
     tau = _tau(float(event.local_variance), shares)
     n = np.arange(1, shares + 1, dtype=np.float64)
-    squared = ratio(event.squared_sensitivity, event.local_variance) / n
+    squared = squared_of_one / n
     absolute = event.l1_sensitivity / math.sqrt(event.local_variance) / np.sqrt(n)
-    dimension = float(event.dimension)
     with np.errstate(over="ignore"):
         second = (squared + 2 * absolute * tau + tau * tau * dimension).min()
         third = ((np.sqrt(squared) + math.sqrt(dimension) * tau) ** 2).min()
@@ -124,7 +134,15 @@ def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     # D2^2 may be too small to differ from one n to the next: then its part does not matter, and neither does the turn.
     with np.errstate(divide="ignore", invalid="ignore"):
         turns = np.nan_to_num(np.diff(excess) / (-np.diff(squared) / 2), nan=math.inf, posinf=math.inf)
-    return _Curves(squared, excess, turns, float(min(second, third)))
+    # No order is below 1 or above the last: the turns before and after these are all passed, or none is.
+    first, last = np.searchsorted(turns, (1.0, _LARGEST_ORDER))
+    kept = slice(first, last + 1)
+    return _Curves(squared[kept].copy(), excess[kept].copy(), turns[first:last].copy(), float(min(second, third)))
+
+
+def _first_term(local_variance: Fraction) -> float:
+    """Returns the largest term of tau, that of k = 1."""
+    return math.exp(-(math.pi**2) * min(float(local_variance), _NO_TAU_FROM))
 
 
 @np.errstate(under="ignore")

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from dp import Adversary, AuditReport
-from dp.ledger import Figures, ReleaseReport, Verdict
-from fl.app.audit.sentences import figure_text, notes, verdict_sentence
+from dp.ledger import Figures, Participation, ReleaseReport, Verdict
+from dp.vocabulary import NO_NOISE
+from fl.app.audit.sentences import figure_text, notes, participation_sentences, verdict_sentence
 
 __all__ = ["show", "waiting"]
 
@@ -29,7 +30,7 @@ def waiting() -> Iterator[None]:
         yield
 
 
-def show(report: AuditReport, paths: Sequence[Path], rows: int) -> None:
+def show(report: AuditReport, paths: Sequence[Path], *, rows: int, asked: Participation | None = None) -> None:
     """Prints the report; of more than `rows` releases, the first and the last ones."""
     console = Console()
     if report.header is not None:
@@ -45,6 +46,8 @@ def show(report: AuditReport, paths: Sequence[Path], rows: int) -> None:
     for path, file in zip(paths, report.files, strict=False):
         console.print(f"{escape(str(path))}: {file.records} records, head {file.head.hex()}", soft_wrap=True)
     for sentence in notes(report):
+        console.print(sentence, soft_wrap=True)
+    for sentence in [] if asked is None else participation_sentences(asked):
         console.print(sentence, soft_wrap=True)
     for fault in report.faults:
         console.print(f"[bold red]{escape(str(fault))}", soft_wrap=True)
@@ -69,8 +72,14 @@ def _table(report: AuditReport, rows: int) -> Table:
     return table
 
 
+def _mechanism(release: ReleaseReport) -> str:
+    return "no noise" if release.mechanism == NO_NOISE else release.mechanism
+
+
 def _row(release: ReleaseReport) -> tuple[str, ...]:
-    what = str(release.round) if release.round is not None else f"{release.count} x {release.mechanism}"
+    what = str(release.round) if release.round is not None else f"{release.count} x {_mechanism(release)}"
+    if release.label is not None:
+        what += f" {escape(release.label)}"
     survivors = ""
     if release.invited is not None:
         survivors = f"{release.survivors or f'(>= {release.min_survivors})'} of {release.invited}"

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from dp import FileLockedError, LedgerError
+from fl.app.exit_status import ExitStatus
 from fl.app.run.config import RunConfigError
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Done
@@ -26,11 +27,6 @@ from fl.study import StudyError
 from secagg import InvalidStateError, SecAggError
 
 __all__ = ["live", "show", "show_error", "status", "status_of_error"]
-
-_FAILED: Final = 1
-_UNUSABLE: Final = 2
-_EXHAUSTED: Final = 3
-_REFUSED: Final = 4
 
 _ROWS: Final = 12
 """Rounds in the table, the last ones; the journal has all."""
@@ -112,20 +108,20 @@ def show(result: RunResult) -> None:
         console.print("NO ROUND RELEASED A MEAN: the model is as it was", style="bold red")
 
 
-def status(result: RunResult) -> int:
+def status(result: RunResult) -> ExitStatus:
     """Returns the exit status of a run that came to its end."""
     if result.ended == "budget exhausted":
-        return _EXHAUSTED
-    return 0 if result.outcomes["released"] else _FAILED
+        return ExitStatus.EXHAUSTED
+    return ExitStatus.FINE if result.outcomes["released"] else ExitStatus.WRONG
 
 
-def status_of_error(error: Exception) -> int:
+def status_of_error(error: Exception) -> ExitStatus:
     """Returns the exit status of a run that did not."""
     if isinstance(error, RunConfigError) or (isinstance(error, StudyError) and error.round_number is None):
-        return _UNUSABLE
+        return ExitStatus.UNUSABLE
     if isinstance(error, RunRefusedError | PlanMismatchError | FileLockedError | LedgerError | InvalidStateError):
-        return _REFUSED
-    return _FAILED
+        return ExitStatus.REFUSED
+    return ExitStatus.WRONG
 
 
 def show_error(error: Exception) -> None:
