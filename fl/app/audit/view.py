@@ -1,5 +1,6 @@
 """What `secagg audit` shows on a terminal: a table, sentences and faults."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,8 +69,12 @@ def _table(report: AuditReport, rows: int) -> Table:
     for release in tail:
         table.add_row(*_row(release))
     table.add_section()
-    table.add_row("", "all", "", *(figure_text(value) for value in report.total))
+    table.add_row("", "all", "", *map(_cell, report.total))
     return table
+
+
+def _cell(epsilon: float) -> str:
+    return figure_text(epsilon) if math.isfinite(epsilon) else "inf"
 
 
 def _mechanism(release: ReleaseReport) -> str:
@@ -84,5 +89,5 @@ def _row(release: ReleaseReport) -> tuple[str, ...]:
     if release.invited is not None:
         survivors = f"{release.survivors or f'(>= {release.min_survivors})'} of {release.invited}"
     place = f"{release.place.record}" if release.place.file == 0 else f"{release.place.file + 1}:{release.place.record}"
-    figures = (figure_text(value) for value in release.epsilon)
+    figures = map(_cell, release.epsilon)
     return place, what, survivors, *figures

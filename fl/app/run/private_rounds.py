@@ -11,7 +11,7 @@ from fl.app.run.journal import RoundRecord
 from fl.app.run.rounds import RoundResult, Rounds, closed, mean_bytes, too_few
 from fl.arrays.schema import NamedArrays
 from fl.parallel import thread_pool
-from fl.private import Contribution, PrivatePlan, simulate_round
+from fl.private import Contribution, LedgerNotes, PrivatePlan, simulate_round
 from secagg import ClientId, Identity, InvalidInputError, TooFewClientsError
 
 __all__ = ["PrivateRounds"]
@@ -29,6 +29,7 @@ class PrivateRounds(Rounds):
         identities: each client's long-term key, where the plan defends against a lying server.
         denominator: a public number to divide by; None is the survivors, or the noisy sum of the weights.
         sign: whether to sign the ledger after each round.
+        notes: what the ledger says of the rounds beside their privacy.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PrivateRounds(Rounds):
         identities: Mapping[ClientId, Identity] | None,
         denominator: float | None,
         sign: bool,
+        notes: LedgerNotes,
     ) -> None:
         self._plan = plan
         self._ledger = ledger
@@ -47,6 +49,7 @@ class PrivateRounds(Rounds):
         self._identities = identities
         self._denominator = denominator
         self._sign = sign
+        self._notes = notes
 
     def exhausted(self, round_number: int, clip: float) -> BudgetExceededError | None:
         """Asks the ledger."""
@@ -85,6 +88,7 @@ class PrivateRounds(Rounds):
                     dropouts=dropouts,
                     model_digest=model_digest,
                     executor=threads,
+                    notes=self._notes,
                 )
         except TooFewClientsError as error:
             reserved = round_number in self._ledger.unsettled
