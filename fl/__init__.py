@@ -9,6 +9,7 @@ from fl.codecs.weighted_mean import WeightedMean
 from fl.digits import load_digits
 from fl.errors import (
     ClientIdCollisionError,
+    GridTooCoarseError,
     MissingExtraError,
     ModulusTooSmallError,
     OverflowError_,
@@ -22,6 +23,7 @@ __all__ = [
     "ClientIdCollisionError",
     "ClientIds",
     "ClientName",
+    "GridTooCoarseError",
     "MissingExtraError",
     "ModulusTooSmallError",
     "OverflowError_",

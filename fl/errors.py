@@ -7,6 +7,7 @@ from secagg import ClientId, InvalidInputError, LocalError
 
 __all__ = [
     "ClientIdCollisionError",
+    "GridTooCoarseError",
     "MissingExtraError",
     "ModulusTooSmallError",
     "NoMeanError",
@@ -79,6 +80,18 @@ class ModulusTooSmallError(LocalError, OverflowError):
         return (
             f"the sum of {self.clients} clients (weights up to {self.weight_cap}) could wrap around "
             f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, or fewer clients"
+        )
+
+
+class GridTooCoarseError(ModulusTooSmallError):
+    """The modulus leaves so few steps that rounding alone is usually larger than the clip. Fields: as its base."""
+
+    def __str__(self) -> str:
+        unheard = ", which no session has," if self.needed > 64 else ""
+        return (
+            f"with weights up to {self.weight_cap}, a client of weight 1 has less than a step of the grid: the usual "
+            f"error of a mean of {self.clients} of them exceeds the clip. Use modulus_bits of at least "
+            f"{self.needed}{unheard} instead of {self.modulus_bits}, or a smaller weight_cap"
         )
 
 

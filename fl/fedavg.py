@@ -44,21 +44,25 @@ def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
 
 
 @np.errstate(under="ignore")
-def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) -> NamedArrays:
+def apply(
+    global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0, *, tolerance: float = 0.0
+) -> NamedArrays:
     """Returns the next global model: global + learning_rate * mean delta.
 
     Args:
         global_model: the model that the clients started from.
         mean_delta: the decoded mean of their deltas, float64.
         learning_rate: the server's; 1 is plain federated averaging.
+        tolerance: by how much the step may be off, as in `fl.restore`: a value at the end of its dtype's range stays
+            there where rounding or noise alone moved it out.
 
     Returns:
         New arrays in the model's container, shapes and dtypes; integers are rounded half to even.
 
     Raises:
         SchemaMismatchError: the delta does not belong to the model.
-        InvalidInputError: the sum does not fit the dtype of an array.
-        InvalidParameterError: the learning rate is no finite number.
+        InvalidInputError: the sum is out of the range of an array's dtype by more than the tolerance.
+        InvalidParameterError: the learning rate is no finite number, or the tolerance none from 0 on.
     """
     learning_rate = check_number("learning_rate", learning_rate)
     schema = ArraySchema.of(global_model)
@@ -67,4 +71,4 @@ def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) 
     with np.errstate(over="ignore"):
         step *= learning_rate
         step += flatten(global_model, schema)
-    return restore(step, schema)
+    return restore(step, schema, tolerance=tolerance)

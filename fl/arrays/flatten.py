@@ -4,6 +4,7 @@ float64 holds every float16 and float32 and every integer up to 2**53 exactly; w
 hold, or the original dtype cannot take back, is refused.
 """
 
+import math
 from fractions import Fraction
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: 
         vector: float64, one-dimensional, of length `schema.size`.
         schema: what to build.
         tolerance: how far off a value may be, such as a codec's error bound: one that is out of its dtype's range by
-            no more is moved to the range's end.
+            no more is moved to the range's end. Infinity is for an error without a bound, as of noise.
 
     Returns:
         A list or dict of new arrays in native byte order; none shares memory with `vector`.
@@ -88,7 +89,8 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: 
     if not isinstance(vector, np.ndarray) or vector.dtype != np.float64 or vector.shape != (schema.size,):
         offered = f"{vector.dtype} of shape {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
         raise SchemaMismatchError("vector", offered, f"float64 of shape ({schema.size},)")
-    tolerance = check_number("tolerance", tolerance, low=0)
+    if tolerance != math.inf:
+        tolerance = check_number("tolerance", tolerance, low=0)
     arrays = []
     offset = 0
     for entry in schema.entries:
@@ -124,8 +126,8 @@ def _convert(values: npt.NDArray[np.float64], entry: ArraySpec, tolerance: float
         Fraction(float(limits.min) if entry.dtype.kind == "f" else int(limits.min)),
         Fraction(float(limits.max) if entry.dtype.kind == "f" else int(limits.max)),
     )
-    slack = Fraction(tolerance)
-    if not (lowest - slack <= Fraction(values.min().item()) and Fraction(values.max().item()) <= highest + slack):
+    excess = max(lowest - Fraction(values.min().item()), Fraction(values.max().item()) - highest)
+    if excess > tolerance:
         raise InvalidInputError(
             f"array {entry.name!r}", f"a value is out of the range of {entry.dtype}", f"in the range of {entry.dtype}"
         )

@@ -135,6 +135,22 @@ class LowBit:
         return hashlib.sha256(_LABEL + settings + self.seed).digest()
 
     @np.errstate(under="ignore")
+    def error_bound(self, survivors: int, total_weight: int) -> float:
+        """Returns what no entry of the mean (of vectors no longer than `clip_norm`) is ever off by.
+
+        It is the L2 norm of all that rounding adds and the range cuts off, and so far above the usual error. It is a
+        `tolerance` for `fl.restore`.
+
+        Args:
+            survivors: S, the clients in the sum.
+            total_weight: the sum of their weights.
+
+        Raises:
+            InvalidParameterError: a number is out of its range.
+        """
+        rounding = self.quantizer.error_bound(survivors, total_weight) * math.sqrt(self.rotation.padded_dimension)
+        return rounding + self.clip_norm + self.rotation.norm_error(rounding + 2 * self.clip_norm)
+
     def encode(self, vector: npt.NDArray[np.float64], weight: int) -> npt.NDArray[Any]:
         """Returns the words that a client masks.
 

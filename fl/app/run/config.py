@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from fl.errors import UnsafePlanError
+from fl.errors import ModulusTooSmallError, UnsafePlanError
 from fl.training.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimizer
 from secagg import InvalidParameterError, LocalError
 
@@ -248,6 +248,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         parameter = ""
         if isinstance(error, UnsafePlanError):
             parameter = error.what
+        elif isinstance(error, ModulusTooSmallError):
+            parameter = "modulus_bits"
         elif hasattr(error, "parameter"):
             parameter = str(error.parameter)
         mode: tuple[str, type[_Table]] = ("plain", PlainTable) if self.privacy is None else ("privacy", PrivacyTable)

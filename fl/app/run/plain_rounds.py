@@ -76,10 +76,11 @@ class PlainRounds(Rounds):
         except TooFewClientsError as error:
             return RoundResult(None, clip, closed(record, started, detail=too_few(error)))
         mean: NamedArrays | None = None
-        outcome, detail, sides = "released", "", {}
+        outcome, detail, sides, off = "released", "", {}, 0.0
         try:
             mean, total_weight = codec.decode(done.sum, len(done.survivors))
             sides = {WEIGHT: float(total_weight)}
+            off = codec.quantizer.error_bound(len(done.survivors), total_weight)
         except InvalidInputError as error:
             # All survivors have weight 0.
             outcome, detail = "no mean", str(error)
@@ -93,4 +94,4 @@ class PlainRounds(Rounds):
             bytes_up=mean_bytes(done.traffic.up, done.survivors),
             bytes_down=mean_bytes(done.traffic.down, done.survivors),
         )
-        return RoundResult(mean, clip, record)
+        return RoundResult(mean, clip, record, error=off)

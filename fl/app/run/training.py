@@ -143,7 +143,7 @@ class _Training:
         )
         optimizer, model = before.optimizer, before.model
         if result.mean is not None:
-            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean)
+            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean, tolerance=result.error)
         record = result.record
         if failed:
             problems = "; ".join(map(str, failed.values()))
