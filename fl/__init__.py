@@ -4,6 +4,7 @@ from fl import fedavg
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import ArraySchema, ArraySpec
 from fl.client_ids import ClientIds, ClientName, client_id
+from fl.codecs.integer_sum import IntegerSum
 from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.digits import load_digits
@@ -12,8 +13,11 @@ from fl.errors import (
     GridTooCoarseError,
     MissingExtraError,
     ModulusTooSmallError,
+    NoMeanError,
     OverflowError_,
+    RangeTooWideError,
     SchemaMismatchError,
+    UndeclaredArraysError,
 )
 from fl.parallel import thread_pool
 
@@ -24,11 +28,15 @@ __all__ = [
     "ClientIds",
     "ClientName",
     "GridTooCoarseError",
+    "IntegerSum",
     "MissingExtraError",
     "ModulusTooSmallError",
+    "NoMeanError",
     "OverflowError_",
     "Quantizer",
+    "RangeTooWideError",
     "SchemaMismatchError",
+    "UndeclaredArraysError",
     "WeightedMean",
     "client_id",
     "fedavg",

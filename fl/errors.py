@@ -13,6 +13,7 @@ __all__ = [
     "NoMeanError",
     "OverflowError_",
     "PlanMismatchError",
+    "RangeTooWideError",
     "SchemaMismatchError",
     "UndeclaredArraysError",
     "UnsafePlanError",
@@ -92,6 +93,16 @@ class GridTooCoarseError(ModulusTooSmallError):
             f"with weights up to {self.weight_cap}, a client of weight 1 has less than a step of the grid: the usual "
             f"error of a mean of {self.clients} of them exceeds the clip. Use modulus_bits of at least "
             f"{self.needed}{unheard} instead of {self.modulus_bits}, or a smaller weight_cap"
+        )
+
+
+class RangeTooWideError(ModulusTooSmallError):
+    """The exact sum of the clients' integers could wrap. Fields: as its base; `weight_cap` is the range's width."""
+
+    def __str__(self) -> str:
+        return (
+            f"the sum of {self.clients} clients, each of 0 to {self.weight_cap} above the least, could wrap around "
+            f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, a narrower range or fewer clients"
         )
 
 

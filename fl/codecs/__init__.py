@@ -1,7 +1,7 @@
 """From a vector of floats to the words that a session sums, and from the sum back to a mean.
 
-`WeightedMean` is the usual way, from arrays to words and back; `Quantizer` is its grid. The rest saves bytes, and none
-of it adds noise:
+`WeightedMean` is the usual way, from arrays to words and back; `Quantizer` is its grid. `IntegerSum` is for exact sums
+of integers. The rest saves bytes. None of all this adds noise:
 
 * `LowBit`: one to eight bits a coordinate, after a `Rotation` (Suresh et al. 2017, "Distributed Mean Estimation with
   Limited Communication").
@@ -15,6 +15,7 @@ of it adds noise:
 
 from typing import TYPE_CHECKING
 
+from fl.codecs.integer_sum import IntegerSum
 from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.lazy import loader
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ErrorFeedback",
+    "IntegerSum",
     "LowBit",
     "PositionsLeakError",
     "Quantizer",

@@ -135,7 +135,7 @@ class LowBit:
         return hashlib.sha256(_LABEL + settings + self.seed).digest()
 
     @np.errstate(under="ignore")
-    def error_bound(self, survivors: int, total_weight: int) -> float:
+    def error_bound(self, survivors: int, *, total_weight: int) -> float:
         """Returns what no entry of the mean (of vectors no longer than `clip_norm`) is ever off by.
 
         It is the L2 norm of all that rounding adds and the range cuts off, and so far above the usual error. It is a

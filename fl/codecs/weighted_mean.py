@@ -5,7 +5,6 @@ A client masks what `WeightedMean.encode` returns; the server hands the session'
 so that a client whose settings differ cannot take part by mistake.
 """
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +16,7 @@ from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.arrays.statistics import is_running_statistic
 from fl.codecs.quantize import Quantizer
+from fl.codecs.session_terms import application_of, session_of
 from fl.errors import GridTooCoarseError, UndeclaredArraysError
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
 from secagg.primitives import word_dtype
@@ -25,7 +25,6 @@ __all__ = ["WeightedMean"]
 
 _LABEL: Final = b"fl weighted mean 1"
 _SETTINGS: Final = struct.Struct("<dBQQ")
-_MAX_APPLICATION_BYTES: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,9 @@ class WeightedMean:
         Returns:
             A label, a SHA-256 digest of all settings, and `user`: at most 255 bytes.
         """
-        room = _MAX_APPLICATION_BYTES - len(_LABEL) - hashlib.sha256().digest_size
-        if type(user) is not bytes or len(user) > room:
-            raise InvalidParameterError("user", type(user).__name__, f"bytes, at most {room} of them")
         settings = _SETTINGS.pack(self.clip, self.modulus_bits, self.clients, self.weight_cap)
         # Every part has a fixed length, so their concatenation is unambiguous.
-        return _LABEL + hashlib.sha256(_LABEL + self.schema.digest + settings).digest() + user
+        return application_of(label=_LABEL, settings=self.schema.digest + settings, user=user)
 
     def session_params(
         self,
@@ -126,28 +122,16 @@ class WeightedMean:
         Raises:
             InvalidParameterError: the certificate is for another cohort or another model, or does not hold.
         """
-        if certificate is not None:
-            if certificate.clients != self.clients:
-                raise InvalidParameterError("certificate", f"for {certificate.clients} clients", f"for {self.clients}")
-            if adversary not in {None, certificate.adversary}:
-                raise InvalidParameterError("adversary", adversary, f"{certificate.adversary.name}, the certificate's")
-            return certificate.session_params(
-                vector_length=self.vector_length,
-                modulus_bits=self.modulus_bits,
-                suite=suite,
-                min_survivors=min_survivors,
-                round_number=round_number,
-                application=self.application(user),
-            )
-        return SessionParams.for_cohort(
-            cohort_size=self.clients,
+        return session_of(
             vector_length=self.vector_length,
             modulus_bits=self.modulus_bits,
-            adversary=AdversaryModel.ACTIVE if adversary is None else adversary,
+            clients=self.clients,
+            application=self.application(user),
+            certificate=certificate,
+            adversary=adversary,
             suite=suite,
             min_survivors=min_survivors,
             round_number=round_number,
-            application=self.application(user),
         )
 
     def clipped_count(self, arrays: Arrays) -> int:

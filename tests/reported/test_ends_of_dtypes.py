@@ -35,7 +35,7 @@ def test_a_low_bit_mean_too(dtype: type[np.generic], value: float):
     )
     total = sum(low.encode(vector, 1).astype(np.uint64) for _ in range(4)).astype(low.quantizer.word_dtype)
     mean, weight = low.decode(total, 4)
-    bound = low.error_bound(4, weight)
+    bound = low.error_bound(4, total_weight=weight)
     assert np.abs(mean - vector).max() <= bound
     fl.restore(mean, schema, tolerance=bound)
 
