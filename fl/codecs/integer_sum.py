@@ -80,7 +80,7 @@ class IntegerSum:
 
     @property
     def width(self) -> int:
-        """high - low: the largest word of one client."""
+        """High - low: the largest word of one client."""
         return self.high - self.low
 
     @property

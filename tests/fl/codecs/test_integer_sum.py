@@ -51,7 +51,7 @@ def test_every_value_in_range_is_summed_exactly(data: st.DataObject, clients: in
     given_in = [data.draw(entries) for _ in range(clients)]
     words = [codec.encode([np.array(values, np.int64)]) for values in given_in]
     total = sum((word.astype(np.uint64) for word in words), np.zeros(3, np.uint64)).astype(words[0].dtype)
-    assert list(codec.decode(total, clients))[0].tolist() == [sum(column) for column in zip(*given_in, strict=True)]
+    assert next(iter(codec.decode(total, clients))).tolist() == [sum(column) for column in zip(*given_in, strict=True)]
     if needed > 1:
         with pytest.raises(RangeTooWideError):
             IntegerSum(schema, modulus_bits=needed - 1, **terms)
@@ -106,13 +106,11 @@ def test_unsigned_values_beyond_an_int64_are_refused():
 
 @pytest.mark.parametrize(
     "total",
-    [np.zeros(5, np.uint16), np.zeros(6, np.uint32), [0] * 5, np.full(5, 801, np.uint16), np.zeros(5, np.int16)],
+    [np.zeros(6, np.uint16), np.zeros(5, np.uint32), [0] * 5, np.full(5, 801, np.uint16), np.zeros(5, int)],
 )
 def test_what_is_no_such_sum_is_refused(total: Any):
     codec = sums()
-    if isinstance(total, np.ndarray) and total.dtype == np.uint16 and not total.any():
-        codec.decode(total, 4)
-        return
+    codec.decode(np.zeros(5, np.uint16), 4)
     with pytest.raises(InvalidInputError) as refused:
         codec.decode(total, 4)
     assert refused.value.field == "total"

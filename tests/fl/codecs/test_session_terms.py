@@ -10,16 +10,9 @@ def test_the_label_and_the_settings_are_bound_and_the_users_bytes_follow():
     one = application_of(label=b"a", settings=b"settings", user=b"user")
     assert one[:1] == b"a"
     assert one.endswith(b"user")
-    assert (
-        len(
-            {
-                one,
-                application_of(label=b"b", settings=b"settings", user=b"user"),
-                application_of(label=b"a", settings=b"others", user=b"user"),
-            }
-        )
-        == 3
-    )
+    other = application_of(label=b"b", settings=b"settings", user=b"user")
+    third = application_of(label=b"a", settings=b"others", user=b"user")
+    assert len({one, other, third}) == 3
     with pytest.raises(InvalidParameterError, match="at most 222"):
         application_of(label=b"a", settings=b"settings", user=bytes(223))
 
