@@ -10,6 +10,7 @@ import numpy as np
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.checks import check_number
+from fl.float_events import ignoring
 
 __all__ = ["apply", "client_delta", "delta_schema"]
 
@@ -20,7 +21,7 @@ def delta_schema(model: ArraySchema) -> ArraySchema:
     return ArraySchema(model.kind, tuple(ArraySpec(entry.name, entry.shape, float64) for entry in model.entries))
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     """Returns local minus global, which a client encodes.
 
@@ -43,7 +44,7 @@ def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     return restore(difference, delta_schema(schema))
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def apply(
     global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0, *, tolerance: float = 0.0
 ) -> NamedArrays:

@@ -1,6 +1,6 @@
 """A model's arrays to one float64 vector and back, with nothing lost unsaid.
 
-float64 holds every float16 and float32 and every integer up to 2**53 exactly; whatever it cannot
+float64 holds every float16, bfloat16 and float32 and every integer up to 2**53 exactly; whatever it cannot
 hold, or the original dtype cannot take back, is refused.
 """
 
@@ -11,9 +11,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fl.arrays.bfloat16 import LARGEST, is_bfloat16, narrowed, widened
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.checks import check_number
 from fl.errors import SchemaMismatchError
+from fl.float_events import ignoring
 from secagg import InvalidInputError
 
 __all__ = ["flatten", "restore"]
@@ -22,7 +24,7 @@ _EXACT_INTEGER_LIMIT: Final = 2**53
 """Every integer up to here in magnitude is a float64; the next one is not."""
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     """Copies all arrays into one new vector, in the schema's order.
 
@@ -47,10 +49,10 @@ def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     for entry, array in zip(schema.entries, checked, strict=True):
         target = vector[offset : offset + entry.size]
         offset += entry.size
-        if entry.dtype.kind == "f":
+        if entry.is_float:
             # A signalling NaN warns when it is widened; it is refused one line below like any other.
             with np.errstate(invalid="ignore"):
-                target.reshape(entry.shape)[...] = array
+                target.reshape(entry.shape)[...] = widened(array) if is_bfloat16(entry.dtype) else array
             if not np.isfinite(target).all():
                 raise InvalidInputError(
                     f"array {entry.name!r}", "it holds NaN or infinity", "finite: drop out of this round instead"
@@ -66,7 +68,7 @@ def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     return vector
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: float = 0.0) -> NamedArrays:
     """Cuts a vector into the schema's arrays.
 
@@ -108,8 +110,13 @@ def _convert(values: npt.NDArray[np.float64], entry: ArraySpec, tolerance: float
         raise InvalidInputError(f"array {entry.name!r}", "its part of the vector holds NaN or infinity", "finite")
     if not entry.size:
         return values.astype(entry.dtype)
+    if is_bfloat16(entry.dtype):
+        converted, beyond = narrowed(values, entry.dtype)
+        if beyond.any():
+            _check_excess(values, entry, limits=(-LARGEST, LARGEST), tolerance=tolerance)
+        return converted
     limits: np.finfo[Any] | np.iinfo[Any]
-    if entry.dtype.kind == "f":
+    if entry.is_float:
         limits, rounded = np.finfo(entry.dtype), values
         # An overflow to infinity is found here and raised as ours, not left to a warning.
         with np.errstate(over="ignore"):
@@ -122,16 +129,22 @@ def _convert(values: npt.NDArray[np.float64], entry: ArraySpec, tolerance: float
         converted = rounded.astype(entry.dtype) if fits else rounded
     if fits:
         return converted
-    lowest, highest = (
-        Fraction(float(limits.min) if entry.dtype.kind == "f" else int(limits.min)),
-        Fraction(float(limits.max) if entry.dtype.kind == "f" else int(limits.max)),
-    )
-    excess = max(lowest - Fraction(values.min().item()), Fraction(values.max().item()) - highest)
-    if excess > tolerance:
-        raise InvalidInputError(
-            f"array {entry.name!r}", f"a value is out of the range of {entry.dtype}", f"in the range of {entry.dtype}"
-        )
+    ends = (float(limits.min), float(limits.max)) if entry.is_float else (int(limits.min), int(limits.max))
+    _check_excess(values, entry, limits=ends, tolerance=tolerance)
     above, below = rounded >= float(limits.max), rounded <= float(limits.min)
     moved = np.where(above | below, 0.0, rounded).astype(entry.dtype)
     moved[above], moved[below] = limits.max, limits.min
     return moved
+
+
+def _check_excess(
+    values: npt.NDArray[np.float64], entry: ArraySpec, *, limits: tuple[float, float], tolerance: float
+) -> None:
+    """Refuses values that are out of the range by more than the tolerance."""
+    excess = max(
+        Fraction(limits[0]) - Fraction(values.min().item()), Fraction(values.max().item()) - Fraction(limits[1])
+    )
+    if excess > tolerance:
+        raise InvalidInputError(
+            f"array {entry.name!r}", f"a value is out of the range of {entry.dtype}", f"in the range of {entry.dtype}"
+        )

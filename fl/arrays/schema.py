@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from fl.arrays.bfloat16 import is_bfloat16
 from fl.errors import SchemaMismatchError
 from secagg import InvalidParameterError
 
@@ -40,7 +41,7 @@ _DTYPES: Final = frozenset(
     {np.dtype(f"float{bits}") for bits in (16, 32, 64)}
     | {np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 )
-_ALLOWED_DTYPES: Final = "float16, float32, float64, or an integer of 8, 16, 32 or 64 bits"
+_ALLOWED_DTYPES: Final = "float16, float32, float64, bfloat16 of ml_dtypes, or an integer of 8, 16, 32 or 64 bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ class ArraySpec:
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the entries are floats, bfloat16 among them; else they are integers."""
+        return self.dtype.kind not in "iu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,8 @@ def _describe(arrays: Arrays) -> tuple[Literal["list", "dict"], tuple[ArraySpec,
 def _native(dtype: np.dtype[Any], name: str | int) -> np.dtype[Any]:
     if not isinstance(dtype, np.dtype):
         raise InvalidParameterError("dtype", type(dtype).__name__, "a numpy dtype, such as numpy.dtype('float32')")
+    if is_bfloat16(dtype):
+        return dtype
     if dtype.kind not in "fiu":
         # Some of numpy's newer types, such as strings of any length, have no byte order to ask for.
         raise SchemaMismatchError(f"dtype of array {name!r}", str(dtype), _ALLOWED_DTYPES)

@@ -59,7 +59,7 @@ class IntegerSum:
         if not isinstance(self.schema, ArraySchema):
             raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
         for entry in self.schema.entries:
-            if entry.dtype.kind not in "iu":
+            if entry.is_float:
                 what = f"dtype of array {entry.name!r}"
                 raise SchemaMismatchError(what, str(entry.dtype), "integers: see WeightedMean for floats")
         low = check_integer("low", self.low, low=_LEAST, high=_MOST)

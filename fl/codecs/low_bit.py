@@ -34,6 +34,7 @@ import numpy.typing as npt
 from fl.checks import check_integer, check_number
 from fl.codecs.quantize import Quantizer
 from fl.codecs.rotation import Rotation, padded
+from fl.float_events import ignoring
 from secagg import InvalidInputError
 
 __all__ = ["LowBit", "best_range_factor", "expected_squared_error", "unbiased_range_factor"]
@@ -134,7 +135,7 @@ class LowBit:
         # Every part has a fixed length, so their concatenation is unambiguous.
         return hashlib.sha256(_LABEL + settings + self.seed).digest()
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def error_bound(self, survivors: int, *, total_weight: int) -> float:
         """Returns what no entry of the mean (of vectors no longer than `clip_norm`) is ever off by.
 
@@ -179,7 +180,7 @@ class LowBit:
             vector = vector * (self.clip_norm / norm)
         return self.quantizer.encode(self.rotation.forward(vector), weight)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[npt.NDArray[np.float64], int]:
         """Returns the weighted mean of the clipped vectors, and the sum of the weights.
 

@@ -44,6 +44,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from fl.checks import check_integer, check_number
 from fl.errors import ModulusTooSmallError
+from fl.float_events import ignoring
 from secagg import InvalidInputError
 
 __all__ = ["Quantizer"]
@@ -158,7 +159,7 @@ class Quantizer:
             raise InvalidInputError("weight", problem, f"from 0 to weight_cap = {self.weight_cap}")
         return int(weight)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def encode(self, vector: npt.NDArray[np.float64], weight: int) -> npt.NDArray[Any]:
         """Returns a client's words: one for each coordinate, then `weight_digits` for the weight.
 
@@ -223,7 +224,7 @@ class Quantizer:
             np.copyto(chunk, whole, casting="unsafe")
             np.add(chunk, up, out=chunk, casting="unsafe")
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[npt.NDArray[np.float64], int]:
         """Returns the weighted mean, and the sum of the weights, from the sum of the survivors' words.
 

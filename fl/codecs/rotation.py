@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.checks import check_integer
+from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidParameterError, Suite
 from secagg.primitives import keystream
 
@@ -194,7 +195,7 @@ class Rotation(Generic[_Float]):
         # This calculation rounds as well, by less than 2**-40 of its result.
         return (relative * float(norm) + underflow) * (1 + 2.0**-40)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def forward(self, vector: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the rotated vector H D x.
 
@@ -221,7 +222,7 @@ class Rotation(Generic[_Float]):
         self._transform(start, other, start)
         return out
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def inverse(self, rotated: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the first d coordinates of D H y, where y may be a sum or a mean of rotated vectors.
 

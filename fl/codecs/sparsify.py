@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.checks import check_integer
+from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidParameterError, LocalError, Suite
 from secagg.primitives import SEEK_BYTES, keystream
 
@@ -128,7 +129,7 @@ class RandomK:
         _check("vector", vector, self._length)
         return vector[self._indices]
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def spread(self, values: npt.NDArray[np.float64], *, unbiased: bool) -> npt.NDArray[np.float64]:
         """Returns the vector that a selection, or a mean of selections, stands for; zero elsewhere.
 

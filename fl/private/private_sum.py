@@ -13,6 +13,7 @@ from dp import clip as clip_to
 from fl.arrays.flatten import restore
 from fl.arrays.schema import NamedArrays
 from fl.errors import NoMeanError
+from fl.float_events import ignoring
 from fl.private.plan import PrivatePlan
 from fl.private.side_values import WEIGHT
 from secagg import InvalidInputError
@@ -62,7 +63,7 @@ class PrivateSum:
         coordinate = steps / self.plan.scale(self.clip)
         return coordinate / (weight.share * self.clip) * weight.half / self.plan.weight_cap
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def mean(self, denominator: float | None = None, *, within_clip: bool | None = None) -> NamedArrays:
         """Returns the mean update, in the shapes and dtypes of the schema.
 

@@ -18,6 +18,7 @@ from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
+from fl.float_events import ignoring
 from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
@@ -78,7 +79,7 @@ class PrivateVector:
             raise InvalidInputError("weight", "given with examples, or side values are", "left out with examples")
         return self.encode_examples(examples)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def encode(
         self, update: Arrays, weight: int = 1, side_values: Mapping[str, float] | None = None
     ) -> npt.NDArray[Any]:
@@ -113,7 +114,7 @@ class PrivateVector:
             words[-1] = adaptive.bit(clipped.norm)
         return self._noisy(words)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def encode_examples(self, updates: Sequence[Arrays] | npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         """Returns the words of a client whose single examples are protected: each is clipped and rounded on its own.
 
@@ -151,7 +152,7 @@ class PrivateVector:
             words += self._rounded(rotated)
         return self._noisy(words)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> PrivateSum:
         """Returns what the sum of the clients' words says.
 

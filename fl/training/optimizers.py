@@ -34,6 +34,7 @@ from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
+from fl.float_events import ignoring
 from fl.training.optimizer_state import MOMENTS, OptimizerState, are_finite
 from secagg import InvalidInputError, InvalidParameterError
 
@@ -66,7 +67,7 @@ class ServerOptimizer(ABC):
         first = tuple(np.full(schema.size, value) for value in self._first_moments())
         return OptimizerState(self.kind, schema.digest, 0, first)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def step(
         self, state: OptimizerState, model: Arrays, mean_delta: Arrays, *, tolerance: float = 0.0
     ) -> tuple[OptimizerState, NamedArrays]:

@@ -122,8 +122,8 @@ class GuardedStudy:
 
         return _guarded("initial_model", None, None, call)
 
-    def _whole(self, model: NamedArrays) -> NamedArrays:
-        """Returns a copy of the model with what is left out."""
+    def whole(self, model: NamedArrays) -> NamedArrays:
+        """Returns a copy of the model with what is left out of it, as the study made that."""
         return _copied(model if self._part is None else self._part.join(model, private=self._kept))
 
     def _sent(self, contribution: Contribution) -> Contribution:
@@ -160,7 +160,7 @@ class GuardedStudy:
         def call() -> Contribution:
             # A study may be asked before it has said who its clients are: then an id is a name.
             name = self._ids.name_of(client) if self._ids else client
-            given = self._study.contribute(name, self._whole(model), round_number)
+            given = self._study.contribute(name, self.whole(model), round_number)
             if not isinstance(given, Contribution):
                 raise TypeError(f"it returned a {type(given).__name__}, not a Contribution")
             return checked(self._sent(given))
@@ -183,7 +183,7 @@ class GuardedStudy:
         evaluate = study.evaluate
 
         def call() -> dict[str, float | None]:
-            given = evaluate(self._whole(model))
+            given = evaluate(self.whole(model))
             if not isinstance(given, Mapping):
                 raise TypeError(f"it returned a {type(given).__name__}, not a mapping of names to numbers")
             figures: dict[str, float | None] = {}

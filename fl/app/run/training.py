@@ -115,7 +115,7 @@ class _Training:
         run, ledger = self._run, self._run.ledger
         if ended == "finished" and run.privacy is not None and not run.privacy.tail.closed:
             run.privacy.ledger.finish()
-        write_model(run.folder.model, self._checkpoint.model)
+        write_model(run.folder.model, run.study.whole(self._checkpoint.model))
         return RunResult(
             ended=ended,
             detail=detail,
