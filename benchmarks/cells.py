@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fl.cohort import SAMPLE_IDENTITY
 from secagg import AdversaryModel, ClientPolicy, InvalidParameterError, SessionParams, choose, default_threshold
 
 CORRUPT_FRACTION = 0.1
@@ -90,7 +91,7 @@ class Cell:
         Raises:
             SecAggError: with the reason.
         """
-        self.policy({0: bytes(32)} if self.params.active else {}).check(self.params)
+        self.policy({0: SAMPLE_IDENTITY} if self.params.active else {}).check(self.params)
         stay = self.clients - len(self.dropped)
         if stay < self.params.min_survivors:
             raise InvalidParameterError("dropouts", self.dropout, f"such that {self.params.min_survivors} clients stay")

@@ -27,7 +27,7 @@ from secagg.errors import (
     UnexpectedMessageError,
 )
 from secagg.graph import Bound, Certificate, certify, choose
-from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold
+from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams, default_threshold, smallest_threshold
 from secagg.policy import ClientPolicy
 from secagg.primitives.prg import Suite
 from secagg.primitives.signing import Identity
@@ -83,4 +83,5 @@ __all__ = [
     "default_threshold",
     "read_invitation",
     "simulate",
+    "smallest_threshold",
 ]

@@ -12,7 +12,15 @@ import numpy as np
 
 from secagg.errors import InvalidParameterError
 
-__all__ = ["MAX_CLIENT_ID", "check_client_id", "check_fraction", "check_integer"]
+__all__ = [
+    "MAX_CLIENT_ID",
+    "check_callable",
+    "check_client_id",
+    "check_executor",
+    "check_fraction",
+    "check_integer",
+    "check_type",
+]
 
 MAX_CLIENT_ID: Final = 2**64 - 1
 
@@ -48,6 +56,36 @@ def check_fraction(parameter: str, value: object, *, below: Fraction = Fraction(
     if not 0 <= part < below:
         raise InvalidParameterError(parameter, value, f"a number, at least 0 and below {below}")
     return part
+
+
+def check_type(parameter: str, value: object, expected: type) -> None:
+    """Refuses what is no instance of a class.
+
+    Raises:
+        InvalidParameterError: with the type that was offered, as the value itself may be a secret.
+    """
+    if not isinstance(value, expected):
+        raise InvalidParameterError(parameter, type(value).__name__, f"of type {expected.__name__}")
+
+
+def check_callable(parameter: str, value: object) -> None:
+    """Refuses what is neither None nor to be called.
+
+    Raises:
+        InvalidParameterError: with the type that was offered.
+    """
+    if value is not None and not callable(value):
+        raise InvalidParameterError(parameter, type(value).__name__, "to be called, or None")
+
+
+def check_executor(executor: object) -> None:
+    """Refuses what is neither None nor has `submit`, as executors do.
+
+    Raises:
+        InvalidParameterError: with the type that was offered.
+    """
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InvalidParameterError("executor", type(executor).__name__, "an Executor or None")
 
 
 def check_client_id(parameter: str, client: object) -> int:

@@ -41,8 +41,35 @@ class AdversaryModel(enum.IntEnum):
 
 
 def default_threshold(cohort_size: int) -> int:
-    """Returns floor(2m/3) + 1 for m = cohort_size - 1 neighbours (Bonawitz et al. 2017, section 6.2)."""
+    """Returns floor(2m/3) + 1 for m = cohort_size - 1 neighbours (Bonawitz et al. 2017, section 6.2).
+
+    Raises:
+        InvalidParameterError: `cohort_size` is not from 1 to 2**20.
+    """
+    cohort_size = check_integer("cohort_size", cohort_size, low=1, high=MAX_COHORT_SIZE)
     return 2 * (cohort_size - 1) // 3 + 1
+
+
+def smallest_threshold(neighbours: int, *, corrupt_clients: int, adversary: AdversaryModel) -> int:
+    """Returns the smallest threshold of the complete graph that so many corrupt clients allow.
+
+    It is above `neighbours` where they allow none.
+
+    Args:
+        neighbours: everyone else, m.
+        corrupt_clients: A, as `ClientPolicy.assumed_corrupt` says.
+        adversary: ACTIVE: 2t > m + A. A lying server shows two survivor sets; honest peers answer one each, the corrupt
+            ones both, so both kinds of share of one client are out of its reach (Bonawitz et al. 2017, section 6.2).
+            HONEST_BUT_CURIOUS: the corrupt peers alone stay below the threshold. In either more than half of m.
+
+    Raises:
+        InvalidParameterError: a number is out of its range.
+    """
+    neighbours = check_integer("neighbours", neighbours, low=0, high=MAX_COHORT_SIZE)
+    corrupt_clients = check_integer("corrupt_clients", corrupt_clients, low=0, high=2**63)
+    _check_enum("adversary", adversary, AdversaryModel)
+    alone = (neighbours + corrupt_clients) // 2 + 1 if adversary is AdversaryModel.ACTIVE else corrupt_clients + 1
+    return max(alone, neighbours // 2 + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,17 +148,39 @@ class SessionParams:
         min_survivors: int = 0,
         round_number: int = 0,
         application: bytes = b"",
+        corrupt_clients: int = 0,
     ) -> "SessionParams":
-        """Returns parameters with the default threshold of the complete graph, floor(2(n-1)/3) + 1."""
+        """Returns parameters of the complete graph with the default threshold, floor(2(n-1)/3) + 1, or a larger one.
+
+        Args:
+            cohort_size: as in `SessionParams`, like all but the last.
+            vector_length: entries in every client's vector.
+            modulus_bits: sums are taken modulo two to this.
+            adversary: the model.
+            suite: the mask generator.
+            min_survivors: the fewest clients in a released sum.
+            round_number: the training round.
+            application: what else both sides agree on.
+            corrupt_clients: A, how many of the cohort clients assume to be corrupt: `ClientPolicy.assumed_corrupt`.
+                Threshold and minimum of survivors (A + 3) are raised to what they insist on.
+
+        Raises:
+            InvalidParameterError: a number is out of its range, or so many corrupt clients leave no session.
+        """
+        _check_enum("adversary", adversary, AdversaryModel)
         cohort_size = check_integer("cohort_size", cohort_size, low=_smallest_cohort(adversary), high=MAX_COHORT_SIZE)
+        # So that three can be honest: up to there some threshold holds in either model.
+        corrupt_clients = check_integer("corrupt_clients", corrupt_clients, low=0, high=cohort_size - 3)
+        needed = smallest_threshold(cohort_size - 1, corrupt_clients=corrupt_clients, adversary=adversary)
+        min_survivors = check_integer("min_survivors", min_survivors, low=0, high=cohort_size)
         return cls(
             cohort_size=cohort_size,
-            threshold=default_threshold(cohort_size),
+            threshold=max(default_threshold(cohort_size), needed),
             vector_length=vector_length,
             modulus_bits=modulus_bits,
             adversary=adversary,
             suite=suite,
-            min_survivors=min_survivors,
+            min_survivors=max(min_survivors, corrupt_clients + 3),
             round_number=round_number,
             application=application,
         )
@@ -205,6 +254,8 @@ class SessionParams:
         Raises:
             InvalidParameterError: the bytes are no canonical encoding of valid parameters.
         """
+        if type(data) is not bytes:
+            raise InvalidParameterError("params", type(data).__name__, "bytes")
         if len(data) < _FIXED.size:
             raise InvalidParameterError("params", f"{len(data)} bytes", f"at least {_FIXED.size} bytes")
         suite, adversary, cohort, neighbours, threshold, survivors, length, bits, round_number, size = (

@@ -4,18 +4,20 @@ There is no negotiation: an offer outside the policy is refused with the rule, t
 would have been accepted. The server never learns the policy except by that refusal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from secagg.checks import MAX_CLIENT_ID, check_client_id, check_fraction, check_integer
+from secagg.checks import check_client_id, check_fraction, check_integer, check_type
 from secagg.errors import ClientId, InvalidParameterError, PolicyViolationError
 from secagg.frozen import FrozenDict
 from secagg.graph.choosing import Assumptions, Certificate
-from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams
+from secagg.graph.cohort_draw import MAX_POPULATION
+from secagg.params import MAX_COHORT_SIZE, MAX_VECTOR_LENGTH, AdversaryModel, SessionParams, smallest_threshold
 from secagg.primitives.prg import Suite
+from secagg.primitives.signing import identity_problem
 
 _OPTIONAL: Final = frozenset(
     {
@@ -114,8 +116,8 @@ class ClientPolicy:
             ("grinding_bits", 0, 256),
             ("max_cohort", 3, MAX_COHORT_SIZE),
             ("min_cohort", 3, MAX_COHORT_SIZE),
-            ("corrupt_clients", 0, MAX_CLIENT_ID),
-            ("population", 3, MAX_CLIENT_ID),
+            ("corrupt_clients", 0, MAX_POPULATION),
+            ("population", 3, MAX_POPULATION),
             ("min_survivors", 0, MAX_COHORT_SIZE),
             ("max_message_bytes", 1, 2**63 - 1),
             ("vector_length", 0, MAX_VECTOR_LENGTH),
@@ -153,8 +155,9 @@ class ClientPolicy:
         """Returns A, how many of an invited cohort may collude, in exact arithmetic.
 
         Raises:
-            InvalidParameterError: the cohort is larger than the population.
+            InvalidParameterError: the cohort is larger than the population, or no size.
         """
+        cohort_size = check_integer("cohort_size", cohort_size, low=1, high=MAX_COHORT_SIZE)
         return self._assumptions(cohort_size).corrupt_in(cohort_size)
 
     def required_survivors(self, params: SessionParams, roster_size: int | None = None) -> int:
@@ -163,28 +166,37 @@ class ClientPolicy:
         Args:
             params: what the server offers.
             roster_size: the clients that advertised keys; None is all of the cohort.
+
+        Raises:
+            InvalidParameterError: these are no parameters, or no size.
         """
-        certificate = self._certificate(params, params.cohort_size if roster_size is None else roster_size)
-        return self._required(params, certificate)
+        check_type("params", params, SessionParams)
+        size = params.cohort_size if roster_size is None else _roster_size(roster_size)
+        return self._required(params, self._certificate(params, size))
 
     def required_signatures(self, params: SessionParams, roster_size: int) -> int:
         """Returns how many of the roster must have signed one survivor set: no second one can then have as many."""
-        return (roster_size + self.assumed_corrupt(params.cohort_size)) // 2 + 1
+        check_type("params", params, SessionParams)
+        return (_roster_size(roster_size) + self.assumed_corrupt(params.cohort_size)) // 2 + 1
 
     def check_graph(self, params: SessionParams, roster_size: int) -> None:
         """Checks threshold and graph over those clients that are there.
 
         Raises:
             PolicyViolationError: with the condition that does not hold.
+            InvalidParameterError: these are no parameters, or no size.
         """
-        self._checked(params, roster_size)
+        check_type("params", params, SessionParams)
+        self._checked(params, _roster_size(roster_size))
 
     def check(self, params: SessionParams) -> None:
         """Compares a server's offer with the policy; `max_message_bytes` is compared where messages are known.
 
         Raises:
             PolicyViolationError: with the first rule that the offer breaks.
+            InvalidParameterError: these are no parameters.
         """
+        check_type("params", params, SessionParams)
         if params.adversary is not self.adversary:
             raise PolicyViolationError("adversary", params.adversary.name, self.adversary.name)
         if params.suite not in self.suites:
@@ -222,10 +234,10 @@ class ClientPolicy:
         object.__setattr__(self, "identities", FrozenDict(self.identities))
         for client, key in self.identities.items():
             check_client_id("identities", client)
-            if type(key) is not bytes or len(key) != 32:
-                raise InvalidParameterError(
-                    "identities", f"client {client}", "given a 32-byte Ed25519 public key, as bytes"
-                )
+            problem = identity_problem(key)
+            if problem is not None:
+                allowed = f"given a 32-byte Ed25519 public key, as bytes; this is {problem}"
+                raise InvalidParameterError("identities", f"client {client}", allowed)
         if self.adversary is AdversaryModel.ACTIVE and not self.identities:
             raise InvalidParameterError(
                 "identities", "none", "given in the ACTIVE model: without them a server could invent every peer"
@@ -298,11 +310,7 @@ class ClientPolicy:
 
     def _check_threshold(self, params: SessionParams, roster_size: int) -> None:
         corrupt = self.assumed_corrupt(params.cohort_size)
-        neighbours = roster_size - 1
-        # ACTIVE: 2t > m + c. A lying server shows two survivor sets; honest peers answer one each, the c corrupt
-        # peers both, so both kinds of share of one client are out of its reach (Bonawitz et al. 2017, section 6.2).
-        # HONEST_BUT_CURIOUS: the corrupt peers alone must stay below the threshold.
-        smallest = (neighbours + corrupt) // 2 + 1 if params.active else corrupt + 1
+        smallest = smallest_threshold(roster_size - 1, corrupt_clients=corrupt, adversary=self.adversary)
         if params.threshold < smallest:
             raise PolicyViolationError("threshold", params.threshold, f"at least {smallest} with {corrupt} corrupt")
 
@@ -318,6 +326,10 @@ def _check_minimum(params: SessionParams, required: int) -> None:
 
 def _frozen_suites(suites: object) -> frozenset[Suite]:
     """Returns the suites, whatever collection they were given in."""
-    if isinstance(suites, AbstractSet | Sequence) and suites and all(isinstance(suite, Suite) for suite in suites):
+    if isinstance(suites, AbstractSet | list | tuple) and suites and all(isinstance(suite, Suite) for suite in suites):
         return frozenset(suites)
     raise InvalidParameterError("suites", suites, "a non-empty set of Suite")
+
+
+def _roster_size(size: int) -> int:
+    return check_integer("roster_size", size, low=1, high=MAX_COHORT_SIZE)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from secagg.checks import check_client_id
+from secagg.checks import check_client_id, check_executor, check_type
 from secagg.client.session import ClientSession
 from secagg.errors import ClientId, InvalidParameterError
-from secagg.params import SessionParams
+from secagg.params import MAX_COHORT_SIZE, SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
 from secagg.protocol.transcript import NO_MODEL
@@ -61,7 +61,7 @@ def simulate(
         params: the session's parameters.
         dropouts: by stage (a `Stage` or its text) the clients that answer neither that stage nor any later one.
         policy: the terms of every client; by default the most permissive ones that the parameters meet.
-            Its identities are replaced by those of the simulation.
+            The clients' identities in it are replaced by those of the simulation.
         model_digest: 32-byte digest of what the clients work on.
         executor: runs mask generation in shards.
 
@@ -69,20 +69,33 @@ def simulate(
         Sum, survivors, culprits and traffic.
 
     Raises:
-        InvalidParameterError: a dropout names no stage or no client.
+        InvalidParameterError: an argument is of a wrong type, or a dropout names no stage or no client.
         TooFewClientsError: too few clients are left at some stage.
         InvalidInputError: a vector is unusable.
     """
+    check_type("params", params, SessionParams)
+    check_executor(executor)
+    if policy is not None:
+        check_type("policy", policy, ClientPolicy)
+    if not isinstance(vectors, Mapping):
+        raise InvalidParameterError("vectors", type(vectors).__name__, "a mapping of ids to vectors")
     vectors = {check_client_id("vectors", client): vector for client, vector in vectors.items()}
-    leaving = _leaving(vectors, dropouts or {})
+    leaving = _leaving(vectors, {} if dropouts is None else dropouts)
     identities = {client: Identity.generate() for client in vectors} if params.active else {}
     public_keys = {client: identity.public_key for client, identity in identities.items()}
     if policy is None:
         policy = ClientPolicy(
-            identities=public_keys, adversary=params.adversary, corrupt_fraction=0.0, max_message_bytes=2**62
+            identities=public_keys,
+            adversary=params.adversary,
+            min_cohort=3,
+            max_cohort=MAX_COHORT_SIZE,
+            corrupt_fraction=0.0,
+            small_consortium=True,
+            max_message_bytes=2**62,
         )
     else:
-        policy = replace(policy, identities=public_keys)
+        # Whoever else the policy knows stays in its population.
+        policy = replace(policy, identities={**policy.identities, **public_keys} if params.active else {})
     server = ServerSession(params, tuple(vectors), public_keys or None, executor=executor)
     clients = {client: ClientSession(client, policy, identities.get(client), executor=executor) for client in vectors}
     up, down = dict.fromkeys(vectors, 0), dict.fromkeys(vectors, 0)
@@ -112,6 +125,8 @@ def simulate(
 
 def _leaving(vectors: Mapping[ClientId, object], dropouts: Mapping[str, Collection[ClientId]]) -> dict[ClientId, int]:
     leaving: dict[ClientId, int] = {}
+    if not isinstance(dropouts, Mapping) or not all(isinstance(clients, Collection) for clients in dropouts.values()):
+        raise InvalidParameterError("dropouts", type(dropouts).__name__, "a mapping of stages to collections of ids")
     for stage, clients in dropouts.items():
         if stage not in tuple(Stage):
             raise InvalidParameterError("dropouts", stage, f"keyed by {', '.join(Stage)}")

@@ -5,6 +5,7 @@ import math
 from dp import InvalidParameterError, Unit
 from dp.ledger import NO_HEAD, encode
 from dp.mechanisms import CLIP_RANGE
+from fl.cohort import SAMPLE_IDENTITY
 from fl.errors import UnsafePlanError
 from fl.private.plan_ledger import plan_header
 from fl.private.plan_policy import client_policy
@@ -91,7 +92,7 @@ def check_session(plan: PlanRecord) -> None:
             raise UnsafePlanError(name, getattr(params, name), f"the noise was planned for {ours}")
     if params.round_number != 0 or params.application:
         raise UnsafePlanError("session", "a round's", "a plan has the parameters that its rounds have in common")
-    key = {0: bytes(32)} if params.adversary is AdversaryModel.ACTIVE else {}
+    key = {0: SAMPLE_IDENTITY} if params.adversary is AdversaryModel.ACTIVE else {}
     try:
         policy = client_policy(plan, params, key)
         policy.check(params)

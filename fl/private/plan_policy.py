@@ -28,4 +28,6 @@ def client_policy(plan: PlanRecord, params: SessionParams, identities: Mapping[C
         modulus_bits=params.modulus_bits,
         application=params.application,
         round_number=params.round_number,
+        # The plan fixes the sizes of all messages, and whoever agrees to it bears them.
+        max_message_bytes=2**62,
     )

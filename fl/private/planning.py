@@ -60,7 +60,8 @@ def make_plan(
         schema: the arrays that a client sends, such as `ArraySchema.of(model)`; an update is their change.
         clients: how many are invited to a round.
         max_dropouts: how many of them may vanish. The noise is calibrated to those who are left.
-        colluders: how many of them may work with the server; their noise is not counted on.
+        colluders: how many of all who may ever be invited may work with the server; their noise is not counted on.
+            Whoever chooses a round's clients can choose all of these.
         clip: the L2 norm that an update is clipped to (of one example's gradient, where `unit` is an example).
         epsilon: for all rounds together.
         delta: for all rounds together.

@@ -2,7 +2,7 @@
 
 import secrets
 
-from secagg.checks import check_client_id
+from secagg.checks import check_client_id, check_type
 from secagg.client.held import Advertised, Invited
 from secagg.client.sharing_keys import SharingKeys
 from secagg.client.state import ClientState
@@ -77,7 +77,10 @@ def check_identity(policy: ClientPolicy, client: ClientId, identity: Identity | 
 
     Raises:
         InvalidInputError: the identity does not fit.
+        InvalidParameterError: the policy or the id is none.
     """
+    check_type("policy", policy, ClientPolicy)
+    client = check_client_id("client", client)
     if policy.adversary is AdversaryModel.HONEST_BUT_CURIOUS:
         if identity is not None:
             raise InvalidInputError("identity", "one was given", "absent: HONEST_BUT_CURIOUS signs nothing")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from secagg.checks import check_client_id
+from secagg.checks import check_callable, check_client_id, check_executor, check_type
 from secagg.client.advertising_keys import AdvertisingKeys, check_identity
 from secagg.client.held import Invited
 from secagg.client.state import Vector
@@ -77,7 +77,7 @@ class ClientSession(Uncopyable):
             answered.
 
     Raises:
-        InvalidParameterError: the client's id is none.
+        InvalidParameterError: the client's id, the policy, the executor or the hook is none.
         InvalidInputError: the identity does not fit the policy.
 
     Security: after any `RemoteError` other than `MalformedMessageError` the session is over and its
@@ -106,6 +106,8 @@ class ClientSession(Uncopyable):
     ) -> None:
         self._client = check_client_id("client", client)
         check_identity(policy, self._client, identity)
+        check_executor(executor)
+        check_callable("before_answering", before_answering)
         self._policy = policy
         self._identity = identity
         self._executor = executor
@@ -249,7 +251,11 @@ class ClientSession(Uncopyable):
 
         Returns:
             The message that tells the server, or None where no session was begun.
+
+        Raises:
+            InvalidParameterError: the code is none.
         """
+        check_type("code", code, AbortCode)
         with self._turns.taken():
             session = self._place.session
             self._place = _Place(session=session, over=True, aborted=self._place.aborted)

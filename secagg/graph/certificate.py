@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from secagg.checks import check_integer
 from secagg.errors import InvalidParameterError
 from secagg.graph.conditions import LN2, Setting
 from secagg.graph.sentences import in_words
@@ -116,6 +117,7 @@ class Certificate:
         Raises:
             InvalidParameterError: a condition does not hold, or a number is out of range.
         """
+        min_survivors = check_integer("min_survivors", min_survivors, low=0, high=self.clients)
         for bound in self.bounds:
             if not bound.holds:
                 offered = f"fails with at most 2^{bound.log2_probability:.1f}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from secagg.checks import MAX_CLIENT_ID, check_fraction, check_integer
+from secagg.checks import check_fraction, check_integer
 from secagg.errors import InvalidParameterError
 from secagg.graph.certificate import Bound, Certificate, certificate_of
-from secagg.graph.cohort_draw import corrupt_in_cohort
+from secagg.graph.cohort_draw import MAX_POPULATION, corrupt_in_cohort
 from secagg.graph.conditions import Setting
 from secagg.graph.search import smallest_degree
 from secagg.params import MAX_COHORT_SIZE, AdversaryModel
@@ -50,7 +50,7 @@ class Assumptions:
         InvalidParameterError: a number is out of range.
     """
 
-    corrupt: float
+    corrupt: float = 0.1
     dropout: float
     absent: float = 0.0
     security_bits: int = 40
@@ -71,8 +71,8 @@ class Assumptions:
             ("correctness_bits", 1, 256),
             ("rounds", 1, 2**62),
             ("grinding_bits", 0, 256),
-            ("population", 1, MAX_CLIENT_ID),
-            ("corrupt_clients", 0, MAX_CLIENT_ID),
+            ("population", 1, MAX_POPULATION),
+            ("corrupt_clients", 0, MAX_POPULATION),
         ):
             value = getattr(self, name)
             if name not in _OPTIONAL or value is not None:
@@ -142,7 +142,7 @@ class Assumptions:
 def choose(
     clients: int,
     *,
-    corrupt: float,
+    corrupt: float = 0.1,
     dropout: float,
     adversary: AdversaryModel,
     security_bits: int = 40,
@@ -151,6 +151,7 @@ def choose(
     grinding_bits: int | None = None,
     absent: float = 0.0,
     population: int | None = None,
+    corrupt_clients: int | None = None,
     drawn_honestly: bool = False,
 ) -> Certificate:
     """Chooses the smallest even k for which some t meets all conditions, and then the smallest t.
@@ -159,8 +160,8 @@ def choose(
 
     Args:
         clients: n, 3 to 2**20.
-        corrupt: the part of them that may collude with the server, 0 to below 1.
-        dropout: the part that may vanish, corrupt ones aside, 0 to below 1.
+        corrupt: the part of the population that may collude with the server, 0 to below 1.
+        dropout: the part of the clients that may vanish, corrupt ones aside, 0 to below 1.
         adversary: the model.
         security_bits: log2 of one over the probability that privacy fails.
         correctness_bits: log2 of one over the probability that recovery fails.
@@ -169,6 +170,7 @@ def choose(
         absent: the part of all clients that may never advertise keys; it counts within dropout, and is at most that.
             Then the choice holds for every roster from n less these to n.
         population: of how many clients `corrupt` is the part; None is n. All corrupt ones count, up to n.
+        corrupt_clients: how many of the population may collude, in place of the part.
         drawn_honestly: that the n are a random part of the population, which the server does not choose.
 
     Returns:
@@ -189,13 +191,20 @@ def choose(
         rounds=rounds,
         grinding_bits=grinding_bits,
         population=population,
+        corrupt_clients=corrupt_clients,
         drawn_honestly=drawn_honestly,
     )
     _check_adversary(adversary)
     clients = check_integer(
         "clients", clients, low=4 if adversary is AdversaryModel.ACTIVE else 3, high=MAX_COHORT_SIZE
     )
-    budget = _Budget(clients, assumptions.corrupt_in(clients), assumptions.dropped_clients(clients), adversary)
+    budget = _Budget(
+        clients,
+        assumptions.corrupt_in(clients),
+        assumptions.dropped_clients(clients),
+        adversary,
+        by_part=population is None and corrupt_clients is None,
+    )
     if not budget.kept:
         raise InvalidParameterError(
             "corrupt, dropout", (assumptions.corrupt, assumptions.dropout), budget.advice(assumptions.absent)
@@ -219,7 +228,7 @@ def certify(
     *,
     neighbours: int,
     threshold: int,
-    corrupt: float,
+    corrupt: float = 0.1,
     dropout: float,
     adversary: AdversaryModel,
     security_bits: int = 40,
@@ -229,6 +238,7 @@ def certify(
     absent: float = 0.0,
     roster: int | None = None,
     population: int | None = None,
+    corrupt_clients: int | None = None,
     drawn_honestly: bool = False,
 ) -> Certificate:
     """Returns the certificate for a k and t that somebody else chose; ask `holds` before relying on it.
@@ -246,8 +256,9 @@ def certify(
         grinding_bits: rosters that a lying server can try.
         absent: the part that may never advertise keys; the certificate speaks for every roster that may come.
         roster: how many did advertise keys and are on the ring; the certificate speaks for this roster alone.
-        population: as in `choose`.
-        drawn_honestly: as in `choose`.
+        population: as in `choose`, like the next two.
+        corrupt_clients: how many of them may collude, in place of the part.
+        drawn_honestly: that the n are a random part of them.
 
     Raises:
         InvalidParameterError: a number is out of range, or a roster is given together with `absent`.
@@ -264,6 +275,7 @@ def certify(
         rounds=rounds,
         grinding_bits=grinding_bits,
         population=population,
+        corrupt_clients=corrupt_clients,
         drawn_honestly=drawn_honestly,
     )
     clients = check_integer("clients", clients, low=3, high=MAX_COHORT_SIZE)
@@ -292,6 +304,8 @@ class _Budget:
     corrupt: int
     dropped: int
     adversary: AdversaryModel
+    by_part: bool
+    """Whether the corrupt ones were given as a part of these clients."""
 
     @property
     def _weight(self) -> int:
@@ -321,12 +335,16 @@ class _Budget:
         if most_dropped >= 0:
             hints.append(f"{self._dropout_at_most(most_dropped, absent)} with this corrupt part")
         if most_corrupt >= 0 and self.dropped <= self._half:
-            hints.append(f"corrupt at most {self._part(most_corrupt)} with this dropout")
+            hints.append(f"{self._corrupt_at_most(most_corrupt)} with this dropout")
         if hints:
             return ", or ".join(hints)
         corrupt = (self.clients - 2) // 2
         dropped = min((self.clients - 2 - corrupt) // self._weight, self._half)
-        return f"corrupt at most {self._part(corrupt)} and {self._dropout_at_most(dropped, absent)}"
+        return f"{self._corrupt_at_most(corrupt)} and {self._dropout_at_most(dropped, absent)}"
+
+    def _corrupt_at_most(self, count: int) -> str:
+        # Of a larger population, or of a drawing, a part of these clients says nothing.
+        return f"corrupt at most {self._part(count)}" if self.by_part else f"at most {count} of the clients corrupt"
 
     def _dropout_at_most(self, dropped: int, absent: float) -> str:
         # Nobody is absent who has not vanished, so absent may have to shrink with dropout.

@@ -6,8 +6,14 @@ to its size, unless it is known that the cohort was drawn at random.
 """
 
 import math
+from typing import Final
 
-from secagg.graph.hypergeometric import Hypergeometric
+from secagg.graph.hypergeometric import ROUNDING, Hypergeometric
+
+__all__ = ["MAX_POPULATION", "corrupt_in_cohort"]
+
+MAX_POPULATION: Final = 2**40
+"""More than there are devices. The logarithms of factorials beyond err by more than a drawing's tail can bear."""
 
 _LN2 = math.log(2)
 
@@ -17,7 +23,7 @@ def corrupt_in_cohort(cohort: int, *, population: int, corrupt: int, drawn_hones
 
     Args:
         cohort: how many are invited.
-        population: of how many, at least as many.
+        population: of how many, at least as many, at most `MAX_POPULATION`.
         corrupt: how many of the population are corrupt.
         drawn_honestly: whether the cohort is a uniformly random part of the population, whatever the server wants.
             Then A is the smallest number that is exceeded with probability 2**-security_bits at most: of 1000 clients,
@@ -28,10 +34,12 @@ def corrupt_in_cohort(cohort: int, *, population: int, corrupt: int, drawn_hones
     if not drawn_honestly:
         return most
     drawn = Hypergeometric(population, corrupt, cohort)
+    # What rounding may do to nine logarithms of factorials, where the population is beyond what `ROUNDING` is for.
+    allowed = -security_bits * _LN2 - max(ROUNDING, 2.0**-48 * math.lgamma(population + 1))
     low, high = 0, most
     while low < high:
         middle = (low + high) // 2
-        if drawn.log_tail(middle + 1) <= -security_bits * _LN2:
+        if drawn.log_tail(middle + 1) <= allowed:
             high = middle
         else:
             low = middle + 1

@@ -65,7 +65,13 @@ class Identity:
         return bytes(self._key)
 
     def sign(self, digest: bytes) -> bytes:
-        """Returns the 64-byte signature over a digest of `transcript`."""
+        """Returns the 64-byte signature over a digest of `transcript`.
+
+        Raises:
+            InvalidInputError: the digest is not bytes.
+        """
+        if type(digest) is not bytes:
+            raise InvalidInputError("digest", f"it is {type(digest).__name__}", "bytes")
         return self._key.sign(digest).signature
 
 

@@ -53,6 +53,8 @@ class SealContext:
 
         None is no error: a bad seal is reported to the server and the session goes on.
         """
+        if len(sealed) < SEAL_OVERHEAD_BYTES:
+            return None
         try:
             return crypto_aead_xchacha20poly1305_ietf_decrypt(
                 sealed[NONCE_BYTES:], self._associated_data, sealed[:NONCE_BYTES], key

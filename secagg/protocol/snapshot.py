@@ -74,7 +74,12 @@ def read_snapshot(role: SnapshotRole, data: bytes, content: type[Content], wrapp
     _check_wrapping_key(wrapping_key)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidStateError("a snapshot is bytes")
-    header, rest = bytes(data[:_HEADER_BYTES]), bytes(data[_HEADER_BYTES:])
+    try:
+        # A copy, which cannot change, of the single bytes of any view.
+        data = bytes(data)
+    except ValueError:
+        raise InvalidStateError("a snapshot is bytes, not a memoryview that was released") from None
+    header, rest = data[:_HEADER_BYTES], data[_HEADER_BYTES:]
     if len(header) != _HEADER_BYTES or header[: len(_MAGIC)] != _MAGIC:
         raise InvalidStateError("these bytes are no snapshot")
     if header[len(_MAGIC)] != _VERSION:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from secagg.checks import check_client_id
+from secagg.checks import check_client_id, check_type
 from secagg.errors import (
     AuthenticationError,
     ClientId,
@@ -11,7 +11,7 @@ from secagg.errors import (
     TooFewClientsError,
 )
 from secagg.params import SessionParams
-from secagg.primitives.signing import IDENTITY_BYTES
+from secagg.primitives.signing import identity_problem
 from secagg.protocol.messages import AdvertiseKeys, KeyRoster
 from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
 from secagg.protocol.transcript import (
@@ -48,19 +48,18 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         clients: Collection[ClientId],
         identities: Mapping[ClientId, bytes] | None = None,
     ) -> None:
-        known = dict(identities or {})
-        cohort = frozenset(check_client_id("clients", client) for client in clients)
-        if len(cohort) != params.cohort_size or len(clients) != params.cohort_size:
-            raise InvalidInputError("clients", f"{len(cohort)} different ids", f"{params.cohort_size} different ids")
+        check_type("params", params, SessionParams)
+        known = _known(identities)
+        cohort = _cohort(clients, params.cohort_size)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         if params.active:
-            keys = {known.get(client, b"") for client in cohort}
-            if len(keys) != len(cohort) or any(type(key) is not bytes or len(key) != IDENTITY_BYTES for key in keys):
+            keys = [known.get(client) for client in cohort]
+            if any(identity_problem(key) is not None for key in keys) or len(set(keys)) != len(keys):
                 raise InvalidInputError(
                     "identities",
-                    "missing, repeated or of a wrong length",
-                    "one distinct 32-byte public key, as bytes, for each client",
+                    "missing, repeated, of a wrong length or nobody's",
+                    "one distinct 32-byte Ed25519 public key, as bytes, for each client",
                 )
         elif known:
             raise InvalidParameterError("identities", "given", "absent: HONEST_BUT_CURIOUS signs nothing")
@@ -121,6 +120,27 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         following = CollectingShares(enrolled, self.faults)
         self._closed = True
         return following, Outbound(tuple(roster.index), _rosters(self.params, enrolled))
+
+
+def _known(identities: Mapping[ClientId, bytes] | None) -> dict[ClientId, bytes]:
+    if identities is None:
+        return {}
+    if not isinstance(identities, Mapping):
+        raise InvalidInputError("identities", f"they are {type(identities).__name__}", "a mapping of ids to keys")
+    return dict(identities)
+
+
+def _cohort(clients: Collection[ClientId], size: int) -> frozenset[ClientId]:
+    try:
+        listed = tuple(clients) if isinstance(clients, Collection) else None
+    except (TypeError, ValueError):
+        listed = None
+    if listed is None:
+        raise InvalidInputError("clients", f"they are {type(clients).__name__}", f"{size} different ids")
+    cohort = frozenset(check_client_id("clients", client) for client in listed)
+    if len(cohort) != size or len(listed) != size:
+        raise InvalidInputError("clients", f"{len(cohort)} different ids", f"{size} different ids")
+    return cohort
 
 
 def _rosters(params: SessionParams, enrolled: Enrolled) -> Callable[[ClientId], KeyRoster]:

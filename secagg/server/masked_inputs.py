@@ -1,10 +1,9 @@
 """Stage 2 on the server: one running sum of masked vectors, and no vector."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from secagg.errors import (
     AuthenticationError,
@@ -23,7 +22,7 @@ from secagg.protocol.transcript import (
 )
 from secagg.server.collecting import CollectingFromRoster, Outbound, Present
 from secagg.server.facts import Dealt, Signed, Summed, members
-from secagg.server.faults import Fault, disputed
+from secagg.server.faults import Fault, disputed, disputing
 from secagg.server.signatures import CollectingSignatures
 from secagg.server.unmasking import CollectingUnmasking
 from secagg.stages import Stage
@@ -37,9 +36,11 @@ class _Adding(NamedTuple):
     vector: memoryview
     unopened: Present
     block: int = 0
-    """How many blocks of the vector are in the sum."""
-    before: npt.NDArray[Any] | None = None
-    """The sum at the next block, before the block is added to it."""
+    """How many blocks of the vector are in the sum for certain."""
+    place: int = 0
+    """A word of the next block that is not zero, so that adding the block changes the sum there."""
+    before: int | None = None
+    """The sum there, before the block is added to it; None where the next block was not looked at yet."""
 
 
 class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
@@ -81,8 +82,8 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
     def _finish_adding(self) -> None:
         """Adds what is left of an input; an interruption anywhere leaves it to the next call.
 
-        Each block's new words are made from a copy of the old ones, so that doing one twice changes nothing. One
-        assignment says that a block is done and what the next one begins with.
+        A block is added by one call of numpy's, which no signal cuts in half. Whether it was made is seen by one word.
+        One assignment says that a block is done, and by which word the next one is told.
         """
         adding = self._adding
         if adding is None:
@@ -92,12 +93,12 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
             if number < adding.block:
                 continue
             target = self._sum[place].reshape(block.shape)
-            before = adding.before
-            if number > adding.block or before is None:
-                before = target.copy()
-                adding = adding._replace(block=number, before=before)
+            if number > adding.block or adding.before is None:
+                word = 0 if block.flat[0] else int(np.argmax(block != 0))
+                adding = adding._replace(block=number, place=word, before=int(target.flat[word]))
                 self._adding = adding
-            np.add(before, block, out=target)
+            if int(target.flat[adding.place]) == adding.before:
+                np.add(target, block, out=target)
         self._unopened[adding.client] = adding.unopened
         self._marks[adding.client] = True
         self._adding = None
@@ -157,12 +158,23 @@ class CollectingMaskedInputs(CollectingFromRoster[Dealt, MaskedInput]):
         return self._smallest_neighbourhood(self._dealers, opened)
 
     def _note_doubted(self) -> None:
-        """Notes those because of whom others will leave: it may be the reason why too few are left later."""
+        """Notes those because of whom others will leave: it may be the reason why too few are left later.
+
+        They are the dealers of garbage that survive. Or whoever reports more than half of its peers, for so many are
+        never corrupt: a liar cannot have everybody noted.
+        """
+        peers = self._neighbours.shape[1]
         unwilling = self._unwilling()
-        doubting = np.count_nonzero(self._reports() & unwilling[self._neighbours], axis=1)
-        for dealer in np.flatnonzero(doubting).tolist():
+        slandering = unwilling & (2 * np.count_nonzero(self._unopened, axis=1) > peers)
+        for client in np.flatnonzero(slandering).tolist():
+            reports = int(np.count_nonzero(self._unopened[client]))
+            fault = disputing(self.stage, reports=reports, peers=peers)
+            self.faults.setdefault(self._cohort.client(client), fault)
+        believable = (unwilling & ~slandering)[self._neighbours]
+        doubted = self._arrived & (self._reports() & believable).any(axis=1)
+        for dealer in np.flatnonzero(doubted).tolist():
             reports = int(np.count_nonzero(self._reports()[dealer]))
-            fault = disputed(self.stage, reports=reports, peers=self._neighbours.shape[1])
+            fault = disputed(self.stage, reports=reports, peers=peers)
             self.faults.setdefault(self._cohort.client(dealer), fault)
 
     def close(self) -> tuple["CollectingSignatures | CollectingUnmasking", Mapping[ClientId, SurvivorSet]]:

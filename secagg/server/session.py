@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import NamedTuple, TypeAlias
 
-from secagg.checks import check_client_id
+from secagg.checks import check_client_id, check_executor, check_type
 from secagg.errors import (
     ClientId,
     InvalidStateError,
@@ -99,6 +99,7 @@ class ServerSession(Uncopyable):
         self._session_id = session_id
         # One assignment moves both on: an interruption never leaves a stage with another one's messages.
         self._place = _Place(current, {} if outbound is None else outbound)
+        check_executor(executor)
         self._executor = executor
         # Two inputs added at the same time would lose words of the sum.
         self._turns = Turns("the session")
@@ -245,7 +246,11 @@ class ServerSession(Uncopyable):
         """Returns the message that ends the session for every client that gets it.
 
         The server's own session goes on: one client can be sent away, or all of them.
+
+        Raises:
+            InvalidParameterError: the code is none.
         """
+        check_type("code", code, AbortCode)
         return self._encode(Abort(code))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:

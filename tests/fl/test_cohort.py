@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from fl.cohort import corrupt_fraction, threshold
+from fl.cohort import SAMPLE_IDENTITY, corrupt_fraction, threshold
 from secagg import AdversaryModel, ClientPolicy, SessionParams, default_threshold
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
@@ -44,7 +44,7 @@ def test_a_session_with_that_threshold_is_accepted_by_a_policy_with_that_fractio
             adversary=adversary,
             min_survivors=8,
         )
-        identities = {0: bytes(32)} if adversary is ACTIVE else {}
+        identities = {0: SAMPLE_IDENTITY} if adversary is ACTIVE else {}
         policy = ClientPolicy(
             identities=identities, adversary=adversary, corrupt_fraction=corrupt_fraction(1, clients=10)
         )

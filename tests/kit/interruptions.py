@@ -14,6 +14,15 @@ class Interruption(BaseException):
     """Not an `Exception`, as KeyboardInterrupt is none."""
 
 
+def within_a_finaliser(frame: FrameType | None) -> bool:
+    """Whether the garbage collector called this: what is raised there reaches nobody."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def interrupted(call: Callable[[], Any], at_line: int) -> bool:
     """Calls, and raises `Interruption` before the n-th line of the packages that runs, counted from 1.
 
@@ -24,7 +33,7 @@ def interrupted(call: Callable[[], Any], at_line: int) -> bool:
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal lines
-        if not frame.f_code.co_filename.startswith(PACKAGES):
+        if not frame.f_code.co_filename.startswith(PACKAGES) or within_a_finaliser(frame):
             return None
         if event == "line":
             lines += 1

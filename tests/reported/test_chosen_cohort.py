@@ -18,6 +18,7 @@ from secagg import (
     choose,
 )
 from tests.kit.sessions import ACTIVE, CURIOUS, Live, make_params
+from tests.kit.weak_keys import BASE_POINT
 
 KEYS = {client: Identity.generate().public_key for client in range(1, 41)}
 
@@ -54,7 +55,7 @@ def test_the_corrupt_of_any_cohort_are_those_of_the_population(
 ):
     corrupt = math.ceil(Fraction(str(part)) * max(population, cohort))
     if adversary is ACTIVE:
-        keys = {client: bytes(31) + bytes([client]) for client in range(population)}
+        keys = dict.fromkeys(range(population), BASE_POINT)
         policy = ClientPolicy(identities=keys, corrupt_fraction=part)
     elif max(population, cohort) < 3:
         return
@@ -80,7 +81,7 @@ def test_who_trusts_an_honest_drawing_says_so_and_gets_the_tail_not_the_mean():
     assert ClientPolicy(**drawn, corrupt_clients=100).assumed_corrupt(50) == 24
     with pytest.raises(InvalidParameterError, match="population"):
         ClientPolicy(adversary=CURIOUS, drawn_honestly=True)
-    keys = {client: client.to_bytes(32, "big") for client in range(1000)}
+    keys = dict.fromkeys(range(1000), BASE_POINT)
     assert ClientPolicy(identities=keys, drawn_honestly=True).assumed_corrupt(50) == 24
 
 

@@ -15,7 +15,6 @@ import numpy as np, dp, fl, secagg
 from fl import private
 from fl.private import PrivateVector, Contribution
 
-np.seterr(all="raise")
 schema = fl.ArraySchema.of({"w": np.zeros(40, np.float32), "h": np.zeros(3, np.float16)})
 terms = dict(scope="s", schema=schema, clients=8, max_dropouts=1, colluders=0)
 terms |= dict(clip=1.0, epsilon=8.0, delta=1e-5, rounds=2)
@@ -24,6 +23,7 @@ tiny = np.full(40, 1e-44, np.float32)
 mixed = tiny.copy()
 mixed[0] = 1
 half = np.array([6e-8, 0, 1], np.float16)
+np.seterr(all="raise")
 for plan in plans:
     vector = PrivateVector(plan, bytes(32), 1.0)
     for update in (tiny, mixed):

@@ -1,11 +1,14 @@
 """A dealer of garbage that makes its peers leave at the minimum of survivors is named, and the server sees it come."""
 
+import msgspec
+import numpy as np
 import pytest
 
 from secagg import RemoteError, Result, SessionParams, TooFewClientsError
+from secagg.primitives.bitmap import encode_bitmap
 from secagg.protocol.messages import ShareKeys
 from secagg.protocol.wire import decode, encode
-from tests.kit.sessions import MODEL, Live, models
+from tests.kit.sessions import MODEL, Live, at_stage, models
 from tests.vectors.live import IDS
 
 LIAR = IDS[4]
@@ -92,4 +95,54 @@ def test_the_server_waits_while_those_who_would_stay_are_too_few(adversary):
     assert set(live.server.faults) == {LIAR}
     live.server.receive(last, live.answer(last, live.outbound[last]))
     live.close()
+    live.check(live.run())
+
+
+def reporting(live: Live, client: int, count: int) -> None:
+    """Everybody sends its input but the last client, and one of them falsely reports so many of its peers."""
+    last = IDS[7]
+    for sender in live.outbound.keys() - {last}:
+        reply = live.answer(sender, live.outbound[sender])
+        if sender == client:
+            roster = sorted(live.clients)
+            among = [other for other in roster if other not in (client, last)][:count]
+            message = decode(reply, client, live.params, session_id=live.server.session_id)
+            bitmap = encode_bitmap(np.isin(np.arange(8), [roster.index(other) for other in among]))
+            message = msgspec.structs.replace(message, unopened=bitmap)
+            reply = encode(message, live.params.suite, live.server.session_id)
+        live.server.receive(sender, reply)
+
+
+@models
+@pytest.mark.parametrize("count", [3, 4, 6])
+def test_who_reports_more_than_half_of_its_peers_is_noted_and_they_are_not(adversary, count: int):
+    live = at_stage(a_session(adversary, 7), "masked_input")
+    slanderer = IDS[0]
+    reporting(live, slanderer, count)
+    try:
+        live.close()
+    except TooFewClientsError:
+        assert live.server.stage == "masked_input"
+    noted = set(live.server.faults)
+    assert {fault.error for fault in live.server.faults.values()} == {"DisputedShares"}
+    if count > 3:
+        assert noted == {slanderer}
+        assert f"{count} of 7 peers" in live.server.faults[slanderer].detail
+    else:
+        assert len(noted) == 3
+        assert slanderer not in noted
+
+
+@models
+def test_a_dealer_that_vanished_is_not_noted_for_the_seals_that_nobody_needs(adversary):
+    live = a_session(adversary, 7)
+    while live.server.stage != "masked_input":
+        for client, message in live.outbound.items():
+            reply = live.answer(client, message)
+            lies = live.server.stage == "share_keys" and client == LIAR
+            live.server.receive(client, spoilt(live, reply, 2) if lies else reply)
+        live.close()
+    live.collect(silent=[LIAR])
+    live.close()
+    assert not live.server.faults
     live.check(live.run())

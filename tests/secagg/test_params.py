@@ -19,9 +19,12 @@ from secagg.params import (
     SessionParams,
     default_threshold,
     encoded_params_limit,
+    smallest_threshold,
 )
+from secagg.policy import ClientPolicy
 from secagg.primitives.prg import Suite
 from secagg.testing import session_params
+from tests.kit.weak_keys import BASE_POINT
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 GOOD: Mapping[str, Any] = {"cohort_size": 10, "threshold": 7, "vector_length": 100, "modulus_bits": 32}
@@ -290,3 +293,25 @@ def test_a_minimum_below_what_the_threshold_needs_is_no_canonical_encoding():
     encoded[14] = 7
     with pytest.raises(InvalidParameterError, match="min_survivors"):
         SessionParams.decode(bytes(encoded))
+
+
+@pytest.mark.parametrize("adversary", AdversaryModel, ids=lambda model: model.name)
+@pytest.mark.parametrize("size", [4, 5, 8, 9, 30, 31])
+def test_parameters_for_a_cohort_with_corrupt_clients_are_what_their_policy_accepts(
+    adversary: AdversaryModel, size: int
+):
+    for corrupt in range(size - 2):
+        params = SessionParams.for_cohort(
+            cohort_size=size, vector_length=1, modulus_bits=8, adversary=adversary, corrupt_clients=corrupt
+        )
+        assert params.min_survivors >= corrupt + 3
+        smallest = smallest_threshold(size - 1, corrupt_clients=corrupt, adversary=adversary)
+        assert params.threshold == max(default_threshold(size), smallest)
+        if 2 * corrupt < size:
+            known = {0: BASE_POINT} if params.active else {}
+            ClientPolicy(identities=known, adversary=adversary, corrupt_clients=corrupt, min_cohort=3).check(params)
+    with pytest.raises(InvalidParameterError) as caught:
+        SessionParams.for_cohort(
+            cohort_size=size, vector_length=1, modulus_bits=8, adversary=adversary, corrupt_clients=size - 2
+        )
+    assert caught.value.parameter == "corrupt_clients"

@@ -14,6 +14,7 @@ from secagg.graph.choosing import choose
 from secagg.params import MAX_COHORT_SIZE, AdversaryModel, SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.prg import Suite
+from tests.kit.weak_keys import BASE_POINT
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 KEYS = {client: bytes([client]) * 32 for client in range(1, 5)}
@@ -65,10 +66,10 @@ def refusal(terms: ClientPolicy, params: SessionParams) -> PolicyViolationError:
         ("min_survivors", {"min_survivors": 11, "max_cohort": 10}),
         ("max_message_bytes", {"max_message_bytes": 0}),
         ("identities", {"identities": {}}),
-        ("identities", {"identities": {-1: bytes(32)}}),
-        ("identities", {"identities": {2**64: bytes(32)}}),
-        ("identities", {"identities": {"1": bytes(32)}}),
-        ("identities", {"identities": {True: bytes(32)}}),
+        ("identities", {"identities": {-1: BASE_POINT}}),
+        ("identities", {"identities": {2**64: BASE_POINT}}),
+        ("identities", {"identities": {"1": BASE_POINT}}),
+        ("identities", {"identities": {True: BASE_POINT}}),
         ("identities", {"identities": {1: bytes(31)}}),
         ("identities", {"identities": {1: bytearray(32)}}),
     ],
@@ -84,7 +85,7 @@ def test_the_edges_of_a_policy_are_accepted():
     policy(corrupt_fraction=0.49999)
     policy(min_cohort=3, max_cohort=3, min_survivors=3)
     policy(max_cohort=MAX_COHORT_SIZE, min_survivors=MAX_COHORT_SIZE)
-    policy(identities={0: bytes(32), 2**64 - 1: bytes(32)})
+    policy(identities={0: BASE_POINT, 2**64 - 1: BASE_POINT})
     ClientPolicy(adversary=CURIOUS)  # needs no identities
 
 

@@ -24,6 +24,7 @@ from tests.kit.sessions import (
     models,
     stages_of,
 )
+from tests.kit.weak_keys import BASE_POINT
 
 
 def inputs(n: int, length: int = 4, bits: int = 16) -> dict[int, np.ndarray]:
@@ -76,7 +77,7 @@ def test_too_many_simulated_dropouts(stage: str):
 
 def test_a_simulation_takes_terms_and_bad_inputs_as_a_session_does():
     params = make_params(vector_length=4, modulus_bits=16)
-    terms = ClientPolicy(identities={1: bytes(32)}, suites=frozenset({Suite.AES_128_CTR}))
+    terms = ClientPolicy(identities={1: BASE_POINT}, suites=frozenset({Suite.AES_128_CTR}))
     with pytest.raises(PolicyViolationError, match="suite"):
         simulate(inputs(5), params, policy=terms)
     with pytest.raises(InvalidInputError, match="vector"):
@@ -128,3 +129,12 @@ def test_the_default_threshold_runs():
     params = SessionParams.for_cohort(cohort_size=9, vector_length=4, modulus_bits=16)
     result = simulate(inputs(9), params, dropouts={"masked_input": [0], "unmask": [1]})
     assert result.sum.tolist() == [3 * sum(range(9))] * 4
+
+
+def test_whom_a_policy_knows_beyond_the_simulated_clients_stays_in_its_population():
+    params = SessionParams.for_cohort(cohort_size=9, vector_length=4, modulus_bits=16)
+    forty = ClientPolicy(identities=dict.fromkeys(range(40), BASE_POINT), min_cohort=3)
+    with pytest.raises(PolicyViolationError, match="4 corrupt"):
+        simulate(inputs(9), params, policy=forty)
+    enough = SessionParams.for_cohort(cohort_size=9, vector_length=4, modulus_bits=16, corrupt_clients=4)
+    assert simulate(inputs(9), enough, policy=forty).sum.tolist() == [3 * sum(range(9))] * 4

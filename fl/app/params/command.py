@@ -21,6 +21,9 @@ def params(
         int | None,
         typer.Option(help="Of how many clients that is the part; by default of those invited."),
     ] = None,
+    corrupt_clients: Annotated[
+        int | None, typer.Option(help="How many of them may collude, in place of the part.")
+    ] = None,
     drawn_honestly: Annotated[
         bool,
         typer.Option("--drawn-honestly", help="The cohort is a random part of them, not the server's choice."),
@@ -63,6 +66,7 @@ def params(
             grinding_bits=grinding_bits,
             absent=absent,
             population=population,
+            corrupt_clients=corrupt_clients,
             drawn_honestly=drawn_honestly,
         )
     except SecAggError as error:

@@ -38,7 +38,10 @@ def show(certificate: Certificate) -> None:
 
 def notes(certificate: Certificate) -> list[str]:
     """Returns what else there is to know, a sentence a line."""
-    lines = [f"A sum of fewer than {certificate.min_survivors} clients is not released."]
+    lines = [
+        f"Up to {certificate.corrupt_clients} of the {certificate.clients} clients are taken to be corrupt.",
+        f"A sum of fewer than {certificate.min_survivors} clients is not released.",
+    ]
     if certificate.roster < certificate.clients:
         lines.append(f"This is for rosters of {certificate.roster} to {certificate.clients} clients.")
     if certificate.grinding_bits:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from fl.arrays.schema import ArraySchema
 from fl.checks import check_integer
 from fl.codecs.weighted_mean import WeightedMean
-from fl.cohort import threshold
+from fl.cohort import SAMPLE_IDENTITY, threshold
 from fl.errors import UnsafePlanError
 from secagg import (
     AdversaryModel,
@@ -76,7 +76,7 @@ class PlainPlan:
             most = self.clients - params.min_survivors
             why = f"a session takes at least {params.min_survivors} survivors: at most {most} may vanish"
             raise UnsafePlanError("max_dropouts", self.max_dropouts, why)
-        policy = self.policy(params, {0: bytes(32)} if params.active else {})
+        policy = self.policy(params, {0: SAMPLE_IDENTITY} if params.active else {})
         try:
             policy.check(params)
         except PolicyViolationError as error:

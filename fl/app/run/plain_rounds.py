@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 
@@ -12,14 +11,13 @@ from fl.app.run.journal import RoundRecord
 from fl.app.run.plain_plan import PlainPlan
 from fl.app.run.rounds import RoundResult, Rounds, closed, mean_bytes, too_few
 from fl.arrays.schema import NamedArrays
+from fl.cohort import SAMPLE_IDENTITY
 from fl.parallel import thread_pool
 from fl.private import Contribution
 from fl.private.side_values import WEIGHT
 from secagg import AdversaryModel, ClientId, InvalidInputError, TooFewClientsError, simulate
 
 __all__ = ["PlainRounds"]
-
-_NO_HASH: Final = bytes(32)
 
 
 class PlainRounds(Rounds):
@@ -61,7 +59,7 @@ class PlainRounds(Rounds):
             for client in self._clients
         }
         # The simulation gives the clients fresh identities, and puts them in the place of these.
-        identities = {0: _NO_HASH} if params.adversary is AdversaryModel.ACTIVE else {}
+        identities = {self._clients[0]: SAMPLE_IDENTITY} if params.adversary is AdversaryModel.ACTIVE else {}
         record = RoundRecord(round=round_number, outcome="too few clients", invited=len(self._clients), clip=clip)
         try:
             with thread_pool(params.vector_length, params.neighbours + 1, params.modulus_bits) as threads:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.graph.cohort_draw import corrupt_in_cohort
+from secagg.graph.cohort_draw import MAX_POPULATION, corrupt_in_cohort
 
 
 def tail(population: int, corrupt: int, cohort: int, more_than: int) -> Fraction:
@@ -39,3 +39,17 @@ def test_the_documented_figure():
 @pytest.mark.parametrize(("cohort", "expected"), [(3, 3), (4, 4), (5, 4), (40, 4)])
 def test_a_chosen_cohort_has_all_of_them(cohort: int, expected: int):
     assert corrupt_in_cohort(cohort, population=40, corrupt=4, drawn_honestly=False, security_bits=40) == expected
+
+
+@pytest.mark.parametrize("population", [2**20, 2**30, MAX_POPULATION])
+@pytest.mark.parametrize("cohort", [20, 50, 60, 200])
+def test_of_a_huge_population_rounding_does_not_make_it_too_small(population: int, cohort: int):
+    found = corrupt_in_cohort(
+        cohort, population=population, corrupt=population // 10, drawn_honestly=True, security_bits=40
+    )
+    # There a drawing is as good as one with replacement.
+    tenth = Fraction(1, 10)
+    exceeded = sum(comb(cohort, k) * tenth**k * (1 - tenth) ** (cohort - k) for k in range(found + 1, cohort + 1))
+    assert exceeded <= Fraction(1001, 1000 * 2**40)
+    nearly = exceeded + comb(cohort, found) * tenth**found * (1 - tenth) ** (cohort - found)
+    assert nearly * 2 > Fraction(1, 2**40)

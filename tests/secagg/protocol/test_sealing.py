@@ -52,6 +52,9 @@ def test_under_any_other_context_key_or_byte_it_does_not_open():
         changed[place] ^= 1
         assert made.unseal(key, sealed=bytes(changed)) is None
     assert made.unseal(key, sealed=sealed[:-1]) is None
+    # Not even a nonce: another library would raise.
+    for size in (0, 1, NONCE_BYTES - 1, NONCE_BYTES, SEAL_OVERHEAD_BYTES - 1):
+        assert made.unseal(key, sealed=sealed[:size]) is None
 
 
 def test_no_two_contexts_have_one_key():

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from secagg import (
@@ -67,7 +66,7 @@ def test_a_second_message_and_a_stranger_are_refused_and_nobody_is_at_fault(adve
     assert not live.result.culprits
 
 
-@pytest.mark.parametrize("sender", [-1, 2**64, 1.0, "1", np.int64(-1), True])
+@pytest.mark.parametrize("sender", [-1, 2**64, 1.0, "1", True])
 def test_a_sender_is_a_client_id(sender: object):
     with pytest.raises(InvalidParameterError, match="sender"):
         Live(make_params()).server.receive(sender, b"")

@@ -22,6 +22,24 @@ def test_every_assumption_is_an_option() -> None:
     assert figures["grinding_bits"] == 9
 
 
+def test_a_population_counts_whole_unless_the_clients_are_drawn() -> None:
+    clients = ("--clients", "500", "--corrupt", "0.05", "--dropout", "0.05", "--json")
+    assert json.loads(run(*clients)[1])["corrupt_clients"] == 25
+    assert json.loads(run(*clients, "--population", "2000")[1])["corrupt_clients"] == 100
+    drawn = json.loads(run(*clients, "--population", "2000", "--drawn-honestly")[1])
+    assert 25 < drawn["corrupt_clients"] < 100
+    assert run("--clients", "500", "--population", "499")[0] == 2
+
+
+def test_the_corrupt_may_be_given_as_a_number() -> None:
+    code, output = run("--clients", "500", "--corrupt-clients", "30", "--dropout", "0.05")
+    assert code == 0
+    assert "Up to 30 of the 500 clients are taken to be corrupt." in output
+    code, output = run("--clients", "500", "--corrupt-clients", "300", "--dropout", "0.3", "--active")
+    assert code == 2
+    assert "of the clients corrupt with this dropout" in output
+
+
 def test_an_offer_that_holds_is_certified() -> None:
     code, output = run("--clients", "1000", "--neighbours", "60", "--threshold", "32")
     assert code == 0

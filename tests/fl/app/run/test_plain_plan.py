@@ -9,6 +9,7 @@ import pytest
 
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.schema import ArraySchema
+from fl.cohort import SAMPLE_IDENTITY
 from fl.errors import ModulusTooSmallError, UnsafePlanError
 from secagg.errors import InvalidParameterError, PolicyViolationError
 from secagg.params import AdversaryModel
@@ -38,7 +39,7 @@ def test_as_many_may_vanish_as_it_says_and_the_mean_is_right(adversary: Adversar
     params = plan.session_params(4)
     arrays = {client: {"w": np.full((2, 3), client / 10)} for client in range(10)}
     words = {client: plan.codec.encode(update, 10) for client, update in arrays.items()}
-    identities = {0: bytes(32)} if params.active else {}
+    identities = {0: SAMPLE_IDENTITY} if params.active else {}
     policy = plan.policy(params, identities)
     done = simulate(words, params, policy=policy, dropouts={"masked_input": {1, 2, 8}})
     mean, weights = plan.codec.decode(done.sum, 7)
@@ -49,7 +50,7 @@ def test_as_many_may_vanish_as_it_says_and_the_mean_is_right(adversary: Adversar
 
 def test_clients_accept_this_plan_and_this_round_only():
     plan = a_plan()
-    policy = plan.policy(plan.session_params(4), {0: bytes(32)})
+    policy = plan.policy(plan.session_params(4), {0: SAMPLE_IDENTITY})
     policy.check(plan.session_params(4))
     for other in (plan.session_params(5), *(a_plan(**change).session_params(4) for change in CHANGES)):
         with pytest.raises(PolicyViolationError):
@@ -135,4 +136,4 @@ def test_a_modulus_that_is_too_small_is_refused():
 @pytest.mark.parametrize(("clients", "colluders"), [(4, 0), (7, 1), (30, 3), (49, 7), (99, 33), (1000, 333)])
 def test_exactly_the_colluders_are_assumed_corrupt(clients: int, colluders: int):
     plan = a_plan(clients=clients, max_dropouts=0, colluders=colluders)
-    assert plan.policy(plan.session, {0: bytes(32)}).assumed_corrupt(clients) == colluders
+    assert plan.policy(plan.session, {0: SAMPLE_IDENTITY}).assumed_corrupt(clients) == colluders
