@@ -3,6 +3,8 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
+from typing import Final
+
 from secagg import ClientId, InvalidInputError, LocalError
 
 __all__ = [
@@ -18,6 +20,10 @@ __all__ = [
     "UndeclaredArraysError",
     "UnsafePlanError",
 ]
+
+_MOST_MODULUS_BITS: Final = 64
+_MOST_BITS: Final = 8
+"""Of a `LowBit`."""
 
 
 class ClientIdCollisionError(LocalError, ValueError):
@@ -85,14 +91,26 @@ class ModulusTooSmallError(LocalError, OverflowError):
 
 
 class GridTooCoarseError(ModulusTooSmallError):
-    """The modulus leaves so few steps that rounding alone is usually larger than the clip. Fields: as its base."""
+    """So few steps are left that rounding alone is usually larger than the clip. Fields: as its base, and `parameter`.
+
+    `needed` is the least value of the codec's own parameter that is enough, which may be more than the codec takes:
+    of `modulus_bits`, or of the `bits` of a `LowBit`.
+    """
+
+    def __init__(
+        self, clients: int, weight_cap: int, modulus_bits: int, needed: int, parameter: str = "modulus_bits"
+    ) -> None:
+        super().__init__(clients, weight_cap, modulus_bits, needed)
+        self.args = (clients, weight_cap, modulus_bits, needed, parameter)
+        self.parameter = parameter
 
     def __str__(self) -> str:
-        unheard = ", which no session has," if self.needed > 64 else ""
+        most = _MOST_BITS if self.parameter == "bits" else _MOST_MODULUS_BITS
+        unheard = f", where {most} is the most," if self.needed > most else ""
         return (
             f"with weights up to {self.weight_cap}, a client of weight 1 has less than a step of the grid: the usual "
-            f"error of a mean of {self.clients} of them exceeds the clip. Use modulus_bits of at least "
-            f"{self.needed}{unheard} instead of {self.modulus_bits}, or a smaller weight_cap"
+            f"error of a mean of {self.clients} of them, modulo 2**{self.modulus_bits}, exceeds the clip. Use "
+            f"{self.parameter} of at least {self.needed}{unheard} or a smaller weight_cap"
         )
 
 

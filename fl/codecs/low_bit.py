@@ -9,7 +9,8 @@ et al. 2017 §3; Vargaftik et al. 2021).
 
 Bits: the modulus is the smallest that holds clients * (2**bits - 1), of bits + ceil(log2(clients)) bits at most, and L
 the largest number of levels whose sum it holds, 2**bits - 1 at least. Weights need no room: the quantiser scales by
-w / weight_cap before it rounds, and a client of that weight has (w / weight_cap) * L steps.
+w / weight_cap before it rounds, and a client of that weight has (w / weight_cap) * L steps. So a cap that is far above
+the levels is refused, with the bits that it needs.
 
 Range: with S survivors of one weight and z standard normal, a coordinate's squared error is about s**2 times
 
@@ -79,6 +80,8 @@ class LowBit:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
+        GridTooCoarseError: so few bits leave a client of weight 1 less than a step: the usual error of a mean of such
+            clients would exceed the range. `needed` is of `bits`.
 
     Security:
         As of `Quantizer`: the server learns the mean and the sum of the weights. There is no noise, so nothing more is
@@ -108,7 +111,9 @@ class LowBit:
             self, "range_factor", check_number("range_factor", factor, low=_FACTORS[0], high=_FACTORS[1])
         )
         largest = self.clip_norm / math.sqrt(length) * factor
-        object.__setattr__(self, "quantizer", Quantizer(largest, modulus_bits, self.clients, self.weight_cap))
+        quantizer = Quantizer(largest, modulus_bits, self.clients, self.weight_cap)
+        quantizer.check_fineness(self.bits)
+        object.__setattr__(self, "quantizer", quantizer)
         object.__setattr__(self, "rotation", Rotation(self.dimension, self.seed, np.float64))
 
     @property

@@ -17,7 +17,7 @@ from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.arrays.statistics import is_running_statistic
 from fl.codecs.quantize import Quantizer
 from fl.codecs.session_terms import application_of, session_of
-from fl.errors import GridTooCoarseError, UndeclaredArraysError
+from fl.errors import UndeclaredArraysError
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
 from secagg.primitives import word_dtype
 
@@ -72,8 +72,7 @@ class WeightedMean:
         if missed:
             raise UndeclaredArraysError(missed)
         quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
-        if _is_too_coarse(quantizer.levels, clients=quantizer.clients, weight_cap=quantizer.weight_cap):
-            raise GridTooCoarseError(*_terms(quantizer), _needed_bits(quantizer))
+        quantizer.check_fineness()
         object.__setattr__(self, "quantizer", quantizer)
         object.__setattr__(self, "clip", quantizer.clip)
 
@@ -182,25 +181,3 @@ class WeightedMean:
         mean, total_weight = self.quantizer.decode(total, survivors)
         # The mean of values in range is in range. What the grid adds to it is not more than the bound.
         return restore(mean, self.schema, tolerance=self.quantizer.error_bound(survivors, total_weight)), total_weight
-
-
-def _terms(quantizer: Quantizer) -> tuple[int, int, int]:
-    return quantizer.clients, quantizer.weight_cap, quantizer.modulus_bits
-
-
-def _is_too_coarse(levels: int, *, clients: int, weight_cap: int) -> bool:
-    """Returns whether the usual error of a mean of clients of weight 1 exceeds the clip.
-
-    With C the clip and S clients in the sum, one of weight 1 has L / W steps for 2C. Rounding has a variance of 1/6 of
-    a squared step, on average over where between two points a value lies. So the squared error of the mean is
-    2 C^2 W^2 / (3 L^2 S) on average.
-    """
-    return 2 * weight_cap**2 > 3 * levels**2 * clients
-
-
-def _needed_bits(quantizer: Quantizer) -> int:
-    """Returns the smallest modulus, in bits, whose grid is fine enough; it may be more than any session has."""
-    bits, clients = quantizer.modulus_bits, quantizer.clients
-    while _is_too_coarse(((1 << bits) - 1) // clients, clients=clients, weight_cap=quantizer.weight_cap):
-        bits += 1
-    return bits
