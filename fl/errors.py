@@ -65,7 +65,8 @@ class UndeclaredArraysError(LocalError, ValueError):
         listed = ", ".join(map(str, self.names))
         return (
             f"integers or running statistics among the arrays: {listed}. Leave them out (fl.arrays.SharedPart, or"
-            " left_out in [study]), or name them in `averaged` if they shall be clipped and averaged with the weights"
+            " left_out in [study]), give them clips of their own (clips), or name them in `averaged` if they shall be"
+            " clipped and averaged with the weights"
         )
 
 

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.arrays.statistics import is_running_statistic
+from fl.codecs.own_clips import ClipsByName, OwnClips
 from fl.codecs.quantize import Quantizer
 from fl.codecs.session_terms import application_of, session_of
 from fl.errors import UndeclaredArraysError
+from fl.float_events import ignoring
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
 from secagg.primitives import word_dtype
 
@@ -39,10 +41,12 @@ class WeightedMean:
         weight_cap: the largest weight of a client, such as the most training examples that count.
         averaged: the names of running statistics, as of batch normalisation, that are averaged on purpose. Their
             entries are clipped as all others are.
+        clips: by name, the largest magnitude of an entry of arrays that are clipped on their own, as of counters and
+            running statistics. Their grid is as fine, relative to that.
 
     Raises:
         UndeclaredArraysError: the schema has running statistics that are not named: leave them out, or name them.
-        InvalidParameterError: a parameter is out of its range.
+        InvalidParameterError: a parameter is out of its range, or a name is no array's.
         ModulusTooSmallError: the modulus is too small for the number of clients.
         GridTooCoarseError: it is too small for the weights: the usual error of a mean of clients of weight 1 would
             exceed the clip.
@@ -58,20 +62,28 @@ class WeightedMean:
     clients: int
     weight_cap: int
     averaged: tuple[str | int, ...] = ()
+    clips: ClipsByName = ()
+    own_clips: OwnClips = field(init=False, repr=False, compare=False)
     quantizer: Quantizer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.schema, ArraySchema):
             raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
         object.__setattr__(self, "averaged", tuple(self.averaged))
+        quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        own = OwnClips.of(self.clips, self.schema, clip=quantizer.clip)
+        object.__setattr__(self, "own_clips", own)
+        object.__setattr__(
+            self, "clips", tuple((self.schema.entries[place].name, clip) for place, *_, clip in own.parts)
+        )
+        declared = {*self.averaged, *dict(self.clips)}
         missed = tuple(
             entry.name
             for entry in self.schema.entries
-            if is_running_statistic(entry.name) and entry.name not in self.averaged
+            if is_running_statistic(entry.name) and entry.name not in declared
         )
         if missed:
             raise UndeclaredArraysError(missed)
-        quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
         quantizer.check_fineness()
         object.__setattr__(self, "quantizer", quantizer)
         object.__setattr__(self, "clip", quantizer.clip)
@@ -91,8 +103,9 @@ class WeightedMean:
             A label, a SHA-256 digest of all settings, and `user`: at most 255 bytes.
         """
         settings = _SETTINGS.pack(self.clip, self.modulus_bits, self.clients, self.weight_cap)
-        # Every part has a fixed length, so their concatenation is unambiguous.
-        return application_of(label=_LABEL, settings=self.schema.digest + settings, user=user)
+        own = self.own_clips.encode()
+        # All parts but the last have a fixed length, so their concatenation is unambiguous.
+        return application_of(label=_LABEL, settings=self.schema.digest + settings + own, user=user)
 
     def session_params(
         self,
@@ -135,8 +148,22 @@ class WeightedMean:
 
     def clipped_count(self, arrays: Arrays) -> int:
         """Returns how many entries `encode` would clip: a large share means that `clip` is too small."""
-        return self.quantizer.clipped_count(flatten(arrays, self.schema))
+        vector = flatten(arrays, self.schema)
+        return sum(int(np.count_nonzero(np.abs(part) > clip)) for part, clip in self.own_clips.split(vector))
 
+    def error_bound(self, survivors: int, *, total_weight: int) -> float:
+        """Returns what no entry of the mean (of clipped arrays) is ever off by: a `tolerance` for what is made of it.
+
+        Args:
+            survivors: S, the clients in the sum.
+            total_weight: the sum of their weights.
+
+        Raises:
+            InvalidParameterError: a number is out of its range.
+        """
+        return self.quantizer.error_bound(survivors, total_weight) * self.own_clips.widest
+
+    @ignoring("under")
     def encode(self, arrays: Arrays, weight: int) -> npt.NDArray[Any]:
         """Returns the words that a client masks.
 
@@ -151,8 +178,11 @@ class WeightedMean:
             SchemaMismatchError: the arrays do not fit the schema.
             InvalidInputError: the weight is refused, or an entry is not finite or no exact float64.
         """
-        return self.quantizer.encode(flatten(arrays, self.schema), weight)
+        vector = flatten(arrays, self.schema)
+        self.own_clips.bring_to_one(vector)
+        return self.quantizer.encode(vector, weight)
 
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[NamedArrays, int]:
         """Returns the weighted mean in the clients' own container, and the total weight.
 
@@ -162,8 +192,8 @@ class WeightedMean:
 
         Returns:
             The mean, in the schema's shapes and dtypes (integers rounded half to even), and the sum of
-            the weights. Each entry is within `quantizer.error_bound(survivors, total weight)` of the mean
-            of the clipped arrays, before that last conversion.
+            the weights. Each entry is within `error_bound(survivors, total_weight=...)` of the mean of the
+            clipped arrays, before that last conversion.
 
         Raises:
             InvalidParameterError: `survivors` is not from 1 to `clients`.
@@ -179,5 +209,7 @@ class WeightedMean:
                 f"the {word_dtype(self.modulus_bits)} of a session modulo 2**{self.modulus_bits}: see session_params",
             )
         mean, total_weight = self.quantizer.decode(total, survivors)
+        self.own_clips.bring_back(mean)
         # The mean of values in range is in range. What the grid adds to it is not more than the bound.
-        return restore(mean, self.schema, tolerance=self.quantizer.error_bound(survivors, total_weight)), total_weight
+        tolerance = self.error_bound(survivors, total_weight=total_weight)
+        return restore(mean, self.schema, tolerance=tolerance), total_weight
