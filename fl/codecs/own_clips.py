@@ -50,9 +50,7 @@ class OwnClips:
         Raises:
             InvalidParameterError: a name is no array's, or a clip is out of its range.
         """
-        if not isinstance(clips, Mapping | tuple):
-            raise InvalidParameterError("clips", type(clips).__name__, "a mapping of arrays' names to numbers")
-        left = dict(clips)
+        left = _by_name(clips)
         parts, offset = [], 0
         for place, entry in enumerate(schema.entries):
             if entry.name in left:
@@ -92,3 +90,10 @@ class OwnClips:
         """Undoes the scaling, in place."""
         for _, start, end, own in self.parts:
             vector[start:end] *= own / self.clip
+
+
+def _by_name(clips: ClipsByName) -> dict[str | int, float]:
+    try:
+        return dict(clips)
+    except (TypeError, ValueError):
+        raise InvalidParameterError("clips", type(clips).__name__, "a mapping of arrays' names to numbers") from None

@@ -64,13 +64,7 @@ class ValueSums:
         clients = check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS)
         object.__setattr__(self, "modulus_bits", modulus_bits)
         object.__setattr__(self, "clients", clients)
-        if not isinstance(self.ranges, Mapping | tuple) or len(self.ranges) > _MOST:
-            raise InvalidParameterError("ranges", type(self.ranges).__name__, f"a mapping of at most {_MOST} names")
-        items = tuple(self.ranges.items()) if isinstance(self.ranges, Mapping) else self.ranges
-        checked = tuple((_checked_name(name), _checked_range(name, ends)) for name, ends in items)
-        if len(dict(checked)) < len(checked):
-            raise InvalidParameterError("ranges", [name for name, _ in checked], "different names")
-        object.__setattr__(self, "ranges", checked)
+        object.__setattr__(self, "ranges", _checked_ranges(self.ranges))
         for low, high in self._ends:
             width = math.ceil(Fraction(high) - Fraction(low))
             if clients * width >= 2**modulus_bits:
@@ -153,19 +147,19 @@ class ValueSums:
             InvalidInputError: it does not.
         """
         if not isinstance(values, Mapping):
-            raise InvalidInputError("values", f"a {type(values).__name__}", "a mapping of names to numbers")
+            raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")
         unlike = set(self.names) ^ set(values)
         if unlike:
-            raise InvalidInputError("values", f"{min(map(str, unlike))!r} is missing or undeclared", "as declared")
+            raise InvalidInputError("side_values", f"{min(map(str, unlike))!r} is missing or undeclared", "as declared")
         numbers: dict[str, float] = {}
         for name, (low, high) in self._items:
             value = values[name]
             if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-                raise InvalidInputError(f"value {name}", f"a {type(value).__name__}", "a number")
+                raise InvalidInputError(f"side value {name}", f"a {type(value).__name__}", "a number")
             number = int(value) if isinstance(value, int | np.integer) else float(value)
             # NaN is in no range.
             if not low <= number <= high:
-                raise InvalidInputError(f"value {name}", "out of its declared range", f"from {low:g} to {high:g}")
+                raise InvalidInputError(f"side value {name}", "out of its declared range", f"from {low:g} to {high:g}")
             numbers[name] = number
         return numbers
 
@@ -212,6 +206,20 @@ class ValueSums:
         return exponent
 
 
+def _checked_ranges(ranges: object) -> tuple[tuple[str, tuple[float, float]], ...]:
+    items = tuple(ranges.items()) if isinstance(ranges, Mapping) else ranges
+    if (
+        type(items) is not tuple
+        or len(items) > _MOST
+        or any(type(item) is not tuple or len(item) != 2 for item in items)
+    ):
+        raise InvalidParameterError("ranges", type(ranges).__name__, f"a mapping of at most {_MOST} names to ranges")
+    checked = tuple((_checked_name(name), _checked_range(name, ends)) for name, ends in items)
+    if len(dict(checked)) < len(checked):
+        raise InvalidParameterError("ranges", [name for name, _ in checked], "different names")
+    return checked
+
+
 def _checked_name(name: object) -> str:
     if type(name) is not str or not 1 <= len(name) <= 100 or not name.isprintable():
         raise InvalidParameterError("name", name, "a printable str of 1 to 100 characters")
@@ -220,9 +228,9 @@ def _checked_name(name: object) -> str:
 
 def _checked_range(name: str, ends: object) -> tuple[float, float]:
     if not isinstance(ends, tuple | list) or len(ends) != 2:
-        raise InvalidParameterError(f"value {name}", ends, "its least and its largest value")
-    low = check_number(f"value {name}: low", ends[0], low=-_LARGEST, high=_LARGEST)
-    high = check_number(f"value {name}: high", ends[1], low=-_LARGEST, high=_LARGEST)
+        raise InvalidParameterError(f"side value {name}", ends, "its least and its largest value")
+    low = check_number(f"side value {name}: low", ends[0], low=-_LARGEST, high=_LARGEST)
+    high = check_number(f"side value {name}: high", ends[1], low=-_LARGEST, high=_LARGEST)
     if not high - low >= _NARROWEST:
-        raise InvalidParameterError(f"value {name}: high", high, f"above low, {low:g}, by 2**-100 or more")
+        raise InvalidParameterError(f"side value {name}: high", high, f"above low, {low:g}, by 2**-100 or more")
     return low, high

@@ -104,7 +104,9 @@ def scaled_side_values(
         raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")
     unlike = {side.name for side in declared} ^ set(values)
     if unlike:
-        raise InvalidInputError("side_values", f"{min(map(str, unlike))!r} is missing or undeclared", "as declared")
+        # A number that the plan does not know has no noise on it, and so is sent in no form.
+        problem = f"{min(map(str, unlike))!r} is missing or undeclared"
+        raise InvalidInputError("side_values", problem, "as the plan declares: nothing else gets noise")
     coordinates = np.empty(len(declared))
     for place, side in enumerate(declared):
         value = values[side.name]

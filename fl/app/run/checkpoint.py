@@ -33,7 +33,7 @@ from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
 __all__ = ["Checkpoint", "write_model"]
 
 _MAGIC: Final = b"FLCP"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _PREFIX: Final = struct.Struct("<4sBI")
 _HASH_BYTES: Final = hashlib.sha256().digest_size
 

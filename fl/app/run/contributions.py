@@ -14,16 +14,16 @@ __all__ = ["checked_plain", "checked_private"]
 
 
 def checked_plain(contribution: Contribution, plan: PlainPlan) -> Contribution:
-    """Returns a copy of what `WeightedMean` will accept.
+    """Returns a copy of what `WeightedMean` and `ValueSums` will accept.
 
     Raises:
         SchemaMismatchError: the arrays are not the model's.
-        InvalidInputError: an entry is not finite, the weight is out of range, or there is more than update and weight.
+        InvalidInputError: an entry is not finite, the weight is out of range, or the side values are not as declared.
     """
-    if contribution.side_values:
-        raise InvalidInputError("side_values", "there are some", "left out: a plain run declares none")
+    sides = contribution.side_values
     update = _checked_update(contribution, plan.schema)
-    return Contribution(update, _checked_weight(contribution.weight, plan.weight_cap))
+    weight = _checked_weight(contribution.weight, plan.weight_cap)
+    return Contribution(update, weight, plan.values.check({} if sides is None else sides))
 
 
 def checked_private(contribution: Contribution, plan: PrivatePlan, clip: float) -> Contribution:

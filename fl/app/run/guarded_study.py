@@ -83,7 +83,8 @@ class GuardedStudy:
         Args:
             left_out: patterns for names: these stay as the study made them. The study still gets whole models, and may
                 hand in whole updates.
-            averaged: names of those that are clipped and averaged with the weights.
+            averaged: names of those that are averaged with the weights, clipped like these or on their own. In a list
+                an array's name is its place.
         """
         self._left_out, self._averaged = tuple(left_out), tuple(averaged)
 
@@ -117,7 +118,7 @@ class GuardedStudy:
                 self._part = SharedPart.all_but(schema, self._left_out)
                 whole, self._kept = self._part.split(whole)
                 schema = self._part.shared_schema
-            check_declared(schema, self._averaged)
+            check_declared(schema, [entry.name for entry in schema.entries if str(entry.name) in self._averaged])
             return whole
 
         return _guarded("initial_model", None, None, call)

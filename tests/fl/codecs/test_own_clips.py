@@ -74,6 +74,8 @@ def test_they_are_bound_into_the_session_and_without_any_nothing_changes():
     [
         ({"bn": 1.0}, "clips"),
         ("fc", "clips"),
+        (("fc", 1.0), "clips"),
+        (None, "clips"),
         ({"fc": 0.0}, "clips['fc']"),
         ({"fc": float("nan")}, "clips['fc']"),
         ({"fc": "1"}, "clips['fc']"),
