@@ -3,6 +3,7 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
+from reprlib import Repr
 from typing import Final
 
 from secagg import ClientId, InvalidInputError, LocalError
@@ -24,6 +25,18 @@ __all__ = [
 _MOST_MODULUS_BITS: Final = 64
 _MOST_BITS: Final = 8
 """Of a `LowBit`."""
+
+
+class _Shown(Repr):
+    """What an error says of a value: bounded, and never an error of its own, whatever the value is."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to write out an int of more than some thousand digits.
+        return repr(value) if value.bit_length() <= 512 else f"<an int of {value.bit_length()} bits>"
+
+
+_shown: Final = _Shown()
+_shown.maxstring = _shown.maxother = 500
 
 
 class ClientIdCollisionError(LocalError, ValueError):
@@ -139,7 +152,7 @@ class UnsafePlanError(LocalError, ValueError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"{self.what} = {self.offered!r} is refused: {self.why}"
+        return f"{self.what} = {_shown.repr(self.offered)} is refused: {self.why}"
 
 
 class NoMeanError(InvalidInputError):

@@ -16,7 +16,7 @@ from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.float_events import ignoring
-from secagg import InvalidInputError
+from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["flatten", "restore"]
 
@@ -43,6 +43,7 @@ def flatten(arrays: Arrays, schema: ArraySchema) -> npt.NDArray[np.float64]:
     Cost:
         One pass over the arrays and one allocation of 8 bytes an element.
     """
+    _check_schema(schema)
     checked = schema.check(arrays)
     vector = np.empty(schema.size, dtype=np.float64)
     offset = 0
@@ -88,10 +89,11 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: 
         InvalidInputError: a value is NaN or infinite, or out of the range of its array's dtype by more than that.
         InvalidParameterError: the tolerance is no number from 0 on.
     """
+    _check_schema(schema)
     if not isinstance(vector, np.ndarray) or vector.dtype != np.float64 or vector.shape != (schema.size,):
         offered = f"{vector.dtype} of shape {vector.shape}" if isinstance(vector, np.ndarray) else type(vector).__name__
         raise SchemaMismatchError("vector", offered, f"float64 of shape ({schema.size},)")
-    if tolerance != math.inf:
+    if not (isinstance(tolerance, float) and tolerance == math.inf):
         tolerance = check_number("tolerance", tolerance, low=0)
     arrays = []
     offset = 0
@@ -99,6 +101,11 @@ def restore(vector: npt.NDArray[np.float64], schema: ArraySchema, *, tolerance: 
         arrays.append(_convert(vector[offset : offset + entry.size], entry, tolerance).reshape(entry.shape))
         offset += entry.size
     return schema.rebuild(arrays)
+
+
+def _check_schema(schema: object) -> None:
+    if not isinstance(schema, ArraySchema):
+        raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema: see ArraySchema.of")
 
 
 def _is_exact(array: npt.NDArray[Any]) -> bool:

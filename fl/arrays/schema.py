@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.arrays.bfloat16 import is_bfloat16
+from fl.checks import plain
 from fl.errors import SchemaMismatchError
 from secagg import InvalidParameterError
 
@@ -63,6 +64,7 @@ class ArraySpec:
     dtype: np.dtype[Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain(self.name))
         if type(self.name) not in {str, int}:
             raise InvalidParameterError("name", type(self.name).__name__, "a str (mapping key) or an int (list index)")
         if type(self.shape) is not tuple or any(type(length) is not int or length < 0 for length in self.shape):
@@ -104,10 +106,11 @@ class ArraySchema:
         if type(self.entries) is not tuple or not all(type(entry) is ArraySpec for entry in self.entries):
             raise InvalidParameterError("entries", type(self.entries).__name__, "a tuple of ArraySpec")
         names = [entry.name for entry in self.entries]
-        if self.kind == "list":
+        object.__setattr__(self, "kind", plain(self.kind))
+        if type(self.kind) is str and self.kind == "list":
             if any(type(name) is not int for name in names) or names != list(range(len(names))):
                 raise InvalidParameterError("entries", names, "named 0, 1, 2, … in a list")
-        elif self.kind == "dict":
+        elif type(self.kind) is str and self.kind == "dict":
             if any(type(name) is not str for name in names) or names != sorted(set(cast("list[str]", names))):
                 raise InvalidParameterError("entries", names, "named by distinct str keys in sorted order in a dict")
             for name in cast("list[str]", names):
@@ -179,10 +182,11 @@ class ArraySchema:
 
 def _items(arrays: Arrays) -> list[tuple[str | int, Any]]:
     if isinstance(arrays, Mapping):
-        for name in arrays:
+        named = [(plain(name), array) for name, array in arrays.items()]
+        for name, _ in named:
             if type(name) is not str:
                 raise SchemaMismatchError("container", f"a key of type {type(name).__name__}", "str keys")
-        return sorted(arrays.items())
+        return sorted(named)
     if isinstance(arrays, (list, tuple)):
         return list(enumerate(arrays))
     raise SchemaMismatchError("container", f"a {type(arrays).__name__}", "a list, tuple or dict of numpy arrays")

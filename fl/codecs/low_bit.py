@@ -103,6 +103,7 @@ class LowBit:
         object.__setattr__(self, "clients", check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS))
         object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, low=_NORMS[0], high=_NORMS[1]))
         length = padded(self.dimension)
+        object.__setattr__(self, "dimension", int(self.dimension))
         modulus_bits = (self.clients * (2**self.bits - 1)).bit_length()
         levels = (2**modulus_bits - 1) // self.clients
         factor = self.range_factor
@@ -114,6 +115,7 @@ class LowBit:
         quantizer = Quantizer(largest, modulus_bits, self.clients, self.weight_cap)
         quantizer.check_fineness(self.bits)
         object.__setattr__(self, "quantizer", quantizer)
+        object.__setattr__(self, "weight_cap", quantizer.weight_cap)
         object.__setattr__(self, "rotation", Rotation(self.dimension, self.seed, np.float64))
 
     @property
@@ -227,7 +229,6 @@ def expected_squared_error(range_factor: float, levels: int, survivors: int) -> 
     return _rounding_variance(factor, levels) / survivors + max(clipped, 0.0)
 
 
-@lru_cache(maxsize=64)
 def best_range_factor(levels: int, *, survivors: int) -> float:
     """Returns the range factor with the least `expected_squared_error`, a multiple of 1/16.
 
@@ -239,6 +240,11 @@ def best_range_factor(levels: int, *, survivors: int) -> float:
         InvalidParameterError: a parameter is out of its range.
     """
     levels = check_integer("levels", levels, low=1, high=_MOST_LEVELS)
+    return _best_range_factor(levels, check_integer("survivors", survivors, low=1, high=_MAX_CLIENTS))
+
+
+@lru_cache(maxsize=64)
+def _best_range_factor(levels: int, survivors: int) -> float:
     factors = [step / _STEPS for step in range(1, _STEPS * _WIDEST + 1)]
     return min(factors, key=lambda factor: expected_squared_error(factor, levels, survivors))
 

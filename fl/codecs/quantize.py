@@ -42,7 +42,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from fl.checks import check_integer, check_number
+from fl.checks import check_integer, check_number, is_integer
 from fl.errors import GridTooCoarseError, ModulusTooSmallError
 from fl.float_events import ignoring
 from secagg import InvalidInputError
@@ -180,7 +180,7 @@ class Quantizer:
         Raises:
             InvalidInputError: it is anything else. The text does not tell the weight, which is secret.
         """
-        if isinstance(weight, (bool, np.bool_)) or not isinstance(weight, (int, np.integer)):
+        if not is_integer(weight):
             raise InvalidInputError("weight", f"it is a {type(weight).__name__}", "an integer")
         if not 0 <= weight <= self.weight_cap:
             problem = "it is negative" if weight < 0 else "it is over the cap"

@@ -36,7 +36,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fl.checks import check_integer
+from fl.checks import check_integer, is_number
 from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidParameterError, Suite
 from secagg.primitives import keystream
@@ -180,8 +180,7 @@ class Rotation(Generic[_Float]):
         Args:
             norm: an upper bound on the norm of what is rotated, at least 0.
         """
-        numbers = (int, float, np.integer, np.floating)
-        if isinstance(norm, bool) or not isinstance(norm, numbers) or not 0 <= norm < math.inf:
+        if not is_number(norm) or not 0 <= norm < math.inf:
             raise InvalidParameterError("norm", norm, "a finite number, at least 0")
         limits = np.finfo(self._buffers.dtype)
         unit = float(limits.eps) / 2

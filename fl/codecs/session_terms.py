@@ -55,6 +55,8 @@ def session_of(
             round_number=round_number,
             application=application,
         )
+    if not isinstance(certificate, Certificate):
+        raise InvalidParameterError("certificate", type(certificate).__name__, "a Certificate: see secagg.choose")
     if certificate.clients != clients:
         raise InvalidParameterError("certificate", f"for {certificate.clients} clients", f"for {clients}")
     if adversary not in {None, certificate.adversary}:

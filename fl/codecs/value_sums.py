@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fl.checks import check_integer, check_number
+from fl.checks import check_integer, check_number, is_integer, is_number, plain
 from fl.codecs.session_terms import application_of, session_of
 from fl.errors import RangeTooWideError
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
@@ -90,7 +90,13 @@ class ValueSums:
         return b"".join(parts)
 
     def step(self, name: str) -> float:
-        """Returns the distance of two neighbouring values that can be told apart, 2**-k."""
+        """Returns the distance of two neighbouring values that can be told apart, 2**-k.
+
+        Raises:
+            InvalidParameterError: nothing is called so.
+        """
+        if not isinstance(name, str) or name not in self.names:
+            raise InvalidParameterError("name", name, "one of those that are summed")
         return math.ldexp(1.0, -self._exponent(*dict(self._items)[name]))
 
     def session_params(
@@ -154,9 +160,9 @@ class ValueSums:
         numbers: dict[str, float] = {}
         for name, (low, high) in self._items:
             value = values[name]
-            if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+            if not is_number(value):
                 raise InvalidInputError(f"side value {name}", f"a {type(value).__name__}", "a number")
-            number = int(value) if isinstance(value, int | np.integer) else float(value)
+            number = int(value) if is_integer(value) else float(value)
             # NaN is in no range.
             if not low <= number <= high:
                 raise InvalidInputError(f"side value {name}", "out of its declared range", f"from {low:g} to {high:g}")
@@ -221,6 +227,7 @@ def _checked_ranges(ranges: object) -> tuple[tuple[str, tuple[float, float]], ..
 
 
 def _checked_name(name: object) -> str:
+    name = plain(name)
     if type(name) is not str or not 1 <= len(name) <= 100 or not name.isprintable():
         raise InvalidParameterError("name", name, "a printable str of 1 to 100 characters")
     return name

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.arrays.statistics import is_running_statistic
+from fl.checks import check_names
 from fl.codecs.own_clips import ClipsByName, OwnClips
 from fl.codecs.quantize import Quantizer
 from fl.codecs.session_terms import application_of, session_of
@@ -69,7 +70,7 @@ class WeightedMean:
     def __post_init__(self) -> None:
         if not isinstance(self.schema, ArraySchema):
             raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
-        object.__setattr__(self, "averaged", tuple(self.averaged))
+        object.__setattr__(self, "averaged", check_names("averaged", self.averaged))
         quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
         own = OwnClips.of(self.clips, self.schema, clip=quantizer.clip)
         object.__setattr__(self, "own_clips", own)
@@ -86,7 +87,8 @@ class WeightedMean:
             raise UndeclaredArraysError(missed)
         quantizer.check_fineness()
         object.__setattr__(self, "quantizer", quantizer)
-        object.__setattr__(self, "clip", quantizer.clip)
+        for name in ("clip", "modulus_bits", "clients", "weight_cap"):
+            object.__setattr__(self, name, getattr(quantizer, name))
 
     @property
     def vector_length(self) -> int:

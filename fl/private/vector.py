@@ -16,6 +16,7 @@ from dp import clip as clip_to
 from dp.mechanisms import round_within
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
+from fl.checks import is_integer
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
 from fl.float_events import ignoring
@@ -186,7 +187,7 @@ class PrivateVector:
 
     def _side_values(self, weight: int, values: Mapping[str, float] | None) -> npt.NDArray[np.float64]:
         plan = self._plan
-        if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 0 <= weight <= plan.weight_cap:
+        if not is_integer(weight) or not 0 <= weight <= plan.weight_cap:
             raise InvalidInputError("weight", "no int in the plan's range", f"an int from 0 to {plan.weight_cap}")
         if not isinstance(values, Mapping | None):
             raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")

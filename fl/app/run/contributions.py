@@ -6,6 +6,7 @@ from dp import Unit
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema
+from fl.checks import is_integer
 from fl.private import Contribution, PrivatePlan
 from fl.private.side_values import WEIGHT, scaled_side_values
 from secagg import InvalidInputError
@@ -76,7 +77,7 @@ def _checked_examples(plan: PrivatePlan, contribution: Contribution) -> Contribu
 
 
 def _checked_weight(weight: object, cap: int) -> int:
-    if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 0 <= weight <= cap:
+    if not is_integer(weight) or not 0 <= weight <= cap:
         # The text does not tell the weight, which is secret.
         raise InvalidInputError("weight", "no int in the range of weights", f"an int from 0 to weight_cap, {cap}")
     return int(weight)

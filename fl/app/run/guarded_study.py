@@ -14,12 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.partial import SharedPart
 from fl.arrays.schema import ArraySchema, NamedArrays
 from fl.arrays.statistics import check_declared
+from fl.checks import is_number, plain
 from fl.client_ids import ClientIds, ClientName
 from fl.private import Contribution
 from fl.study import EvaluatedStudy, Study, StudyError
@@ -188,9 +187,8 @@ class GuardedStudy:
             if not isinstance(given, Mapping):
                 raise TypeError(f"it returned a {type(given).__name__}, not a mapping of names to numbers")
             figures: dict[str, float | None] = {}
-            for name, value in given.items():
-                number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-                if type(name) is not str or not number:
+            for name, value in ((plain(name), value) for name, value in given.items()):
+                if type(name) is not str or not is_number(value):
                     raise TypeError(f"{name!r}: it returned no mapping of names to numbers")
                 figures[name] = float(value) if math.isfinite(value) else None
             return figures
