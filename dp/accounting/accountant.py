@@ -24,6 +24,7 @@ from dp.accounting.roots import falling_root
 from dp.checks import MAX_COUNT, check_count, check_delta, check_epsilon, check_real
 from dp.errors import InvalidParameterError
 from dp.events import Composed, Event, PoissonSampled, SampledWithoutReplacement, check_alike
+from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve, check_supported, total_variation_of
 
 __all__ = ["Bound", "Method", "RdpAccountant"]
@@ -158,7 +159,7 @@ class RdpAccountant:
         checked = [check_real("orders", order, low=1.0, high=_LARGEST_ORDER) for order in orders]
         return self._renyi()(np.array(checked, dtype=np.float64))
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def epsilon(self, delta: float) -> Bound:
         """Returns the smallest known epsilon for `delta`.
 
@@ -168,7 +169,7 @@ class RdpAccountant:
         delta = check_delta(delta)
         return min(self._epsilons(delta), key=lambda bound: bound.value)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def delta(self, epsilon: float) -> Bound:
         """Returns the smallest known delta for `epsilon`.
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.accounting.roots import falling_root
+from dp.float_events import ignoring
 from dp.special import erfcx, erfcx_at, ndtr, ndtri
 
 __all__ = ["gaussian_delta", "gaussian_epsilon"]
@@ -38,7 +39,7 @@ def _quadrature() -> tuple[_Array, _Array]:
     return nodes, weights
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def gaussian_delta(mu: float, *, epsilon: float) -> float:
     """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float."""
     if mu == 0:
@@ -48,7 +49,7 @@ def gaussian_delta(mu: float, *, epsilon: float) -> float:
     return min(1.0, math.exp(_log_delta(mu, epsilon)) * (1 + _ROUNDING))
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def gaussian_epsilon(mu: float, *, delta: float) -> float:
     """Returns the smallest epsilon >= 0 for `delta`, never too small by rounding.
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dp.errors import UnsupportedEventError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
+from dp.float_events import ignoring
 from dp.renyi.sampled_curves import WithoutReplacementCurve
 
 __all__ = ["distributed_discrete_gaussian_rdp", "has_shares", "ratio", "shares_rdp", "skellam_rdp"]
@@ -145,7 +146,7 @@ def _first_term(local_variance: Fraction) -> float:
     return math.exp(-(math.pi**2) * min(float(local_variance), _NO_TAU_FROM))
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def _tau(local_variance: float, shares: int) -> _Array:
     """Returns tau for 1, 2, ..., `shares` shares."""
     k = np.arange(shares, dtype=np.float64)

@@ -14,12 +14,13 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from fl.errors import UnsafePlanError
+from fl.errors import ModulusTooSmallError, UnsafePlanError
 from fl.training.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimizer
 from secagg import InvalidParameterError, LocalError
 
 __all__ = [
     "AdaptiveTable",
+    "PlainSideValueTable",
     "PlainTable",
     "PrivacyTable",
     "RunConfig",
@@ -198,6 +199,20 @@ class PrivacyTable(_Table, frozen=True):
     salt: _Text | None = None
 
 
+class PlainSideValueTable(_Table, frozen=True):
+    """[[plain.side_values]]: see `fl.codecs.ValueSums`.
+
+    Attributes:
+        name: what it is called.
+        low: the least that a client may report.
+        high: the most.
+    """
+
+    name: str
+    low: float
+    high: float
+
+
 class PlainTable(_Table, frozen=True):
     """[plain]: a training without noise. The server sees the exact mean; see `fl.WeightedMean`.
 
@@ -205,11 +220,15 @@ class PlainTable(_Table, frozen=True):
         clip: the largest magnitude of an update's *entry*; larger ones are clipped.
         weight_cap: the largest weight of a client.
         modulus_bits: sums are taken modulo two to this.
+        clips: by name, the same for arrays that are clipped on their own, such as running statistics.
+        side_values: what else clients send, such as losses and counts; their sums are exact and without noise.
     """
 
     clip: float
     weight_cap: Annotated[int, msgspec.Meta(ge=1, le=2**32)] = 1
     modulus_bits: _Bits = 32
+    clips: dict[str, float] = msgspec.field(default_factory=dict)
+    side_values: list[PlainSideValueTable] = msgspec.field(default_factory=list)
 
 
 class _File(_Table, frozen=True):
@@ -265,6 +284,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         parameter = ""
         if isinstance(error, UnsafePlanError):
             parameter = error.what
+        elif isinstance(error, ModulusTooSmallError):
+            parameter = "modulus_bits"
         elif hasattr(error, "parameter"):
             parameter = str(error.parameter)
         mode: tuple[str, type[_Table]] = ("plain", PlainTable) if self.privacy is None else ("privacy", PrivacyTable)

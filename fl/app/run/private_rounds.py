@@ -1,5 +1,6 @@
 """Rounds with noise: the ledger reserves a round before anybody is asked to unmask, and settles it after."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -110,7 +111,7 @@ class PrivateRounds(Rounds):
             bytes_up=mean_bytes(done.bytes_up, done.survivors),
             bytes_down=mean_bytes(done.bytes_down, done.survivors),
         )
-        return RoundResult(mean, done.released.next_clip(), record)
+        return RoundResult(mean, done.released.next_clip(), record, error=math.inf)
 
     def _recorded(self, record: RoundRecord, started: float, **known: object) -> RoundRecord:
         if self._sign:

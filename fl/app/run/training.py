@@ -117,7 +117,7 @@ class _Training:
         run, ledger = self._run, self._run.ledger
         if ended == "finished" and run.privacy is not None and not run.privacy.tail.closed:
             run.privacy.ledger.finish()
-        write_model(run.folder.model, self._checkpoint.model)
+        write_model(run.folder.model, run.study.whole(self._checkpoint.model))
         return RunResult(
             ended=ended,
             detail=detail,
@@ -145,7 +145,7 @@ class _Training:
         )
         optimizer, model = before.optimizer, before.model
         if result.mean is not None:
-            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean)
+            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean, tolerance=result.error)
         record = result.record
         if failed:
             problems = "; ".join(map(str, failed.values()))

@@ -23,6 +23,7 @@ from fl.app.run.result import RunResult
 from fl.app.run.training import Watcher
 from fl.errors import PlanMismatchError
 from fl.private import PrivatePlan
+from fl.private.side_values import WEIGHT
 from fl.study import StudyError
 from secagg import InvalidStateError, SecAggError
 
@@ -90,6 +91,8 @@ def show(result: RunResult) -> None:
     console.print(f"{len(result.done)} of {plan.rounds} rounds: {counts or 'none'}.")
     if result.metrics:
         console.print(escape(f"The model at the end: {_metrics(result.metrics)}."))
+    if result.clipped is not None:
+        console.print(f"In the last sum the updates of {result.clipped:.0%} of the survivors were clipped.")
     console.print(escape(f"The model is in {result.model}"), soft_wrap=True)
     if isinstance(plan, PrivatePlan) and result.head is not None:
         console.print(
@@ -140,7 +143,8 @@ def _table(result: RunResult) -> Table:
         record = one.record
         survivors = "" if record.survivors is None else f"{record.survivors} of {record.invited}"
         epsilon = "" if record.epsilon is None else f"{record.epsilon:.4g}"
-        figures = escape(_metrics(one.metrics))
+        sums = {f"sum of {name}": value for name, value in record.side_values.items() if name != WEIGHT}
+        figures = escape(_metrics(one.metrics | sums))
         table.add_row(str(record.round), record.outcome, survivors, f"{record.clip:.4g}", epsilon, figures)
     return table
 
