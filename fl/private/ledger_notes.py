@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from dp import Ledger, Reserve
-from dp.errors import InvalidParameterError
+from dp import InvalidParameterError, Ledger, Reserve
 from dp.ledger import MOST_LISTED, MemberForm, members_bitmap
 from secagg import ClientId
 

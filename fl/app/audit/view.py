@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp import Adversary, AuditReport
+from dp import NO_NOISE, Adversary, AuditReport
 from dp.ledger import Figures, Participation, ReleaseReport, Verdict
-from dp.vocabulary import NO_NOISE
 from fl.app.audit.sentences import figure_text, notes, participation_sentences, verdict_sentence
 
 __all__ = ["show", "waiting"]
