@@ -30,6 +30,9 @@ _NO_TAU_FROM: Final = 10.0**3
 _LARGEST_ORDER: Final = 2.0**40
 """Far above every order that an accountant asks for."""
 
+_MOST_TURNS: Final = 2**12
+"""Curves of at most this many numbers of shares are small: 100 kB."""
+
 _ROW: Final = 2**10
 """Running sums go over rows of this many terms and then over the rows, to round 2**11 times instead of 2**20."""
 
@@ -91,7 +94,7 @@ def distributed_discrete_gaussian_rdp(orders: _Array, event: DistributedDiscrete
     Cost:
         For n shares some 100 n ns the first time; a million of them are as many as count.
     """
-    curves = _curves(event)
+    curves = _small_curves(event) or _curves(event)
     at = np.searchsorted(curves.turns, orders)
     first = orders * curves.squared[at] / 2 + curves.excess[at]
     bounds: _Array = np.minimum(first, orders * (curves.other / 2))
@@ -106,7 +109,7 @@ class _Curves:
     there are `turns` below alpha, and then rises, for D2^2 falls ever more slowly and tau grows ever faster. `other` is
     the least D2^2 + 2 D1 tau + tau^2 d or (D2 + sqrt(d) tau)^2.
 
-    Numbers of shares at which no order turns are left out: nearly all of a million.
+    Numbers of shares at which no order turns are left out: of a million usually nearly all.
     """
 
     squared: _Array
@@ -116,6 +119,13 @@ class _Curves:
 
 
 @lru_cache(maxsize=512)
+def _small_curves(event: DistributedDiscreteGaussian) -> _Curves | None:
+    """Returns the curves of an event if they are small, which those of nearly all are: many of them are remembered."""
+    curves = _curves(event)
+    return curves if curves.turns.size <= _MOST_TURNS else None
+
+
+@lru_cache(maxsize=4)
 def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     shares = min(event.shares, _MOST_SHARES)
     dimension = float(event.dimension)
