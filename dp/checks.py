@@ -33,6 +33,9 @@ MAX_COUNT: Final = 2**63
 
 _LARGEST: Final = sys.float_info.max
 
+_NO_NUMBERS: Final = (bool, np.bool_, np.timedelta64)
+"""Python counts a bool among its integers, and numpy a span of time among its own."""
+
 _Member = TypeVar("_Member", bound=Enum)
 
 
@@ -46,7 +49,7 @@ def check_real(
     open_high: bool = False,
 ) -> float:
     """Returns `value` as a float in [low, high]; an open end excludes its border, and infinity is never allowed."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
         raise InvalidParameterError(
             parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
         )
@@ -65,7 +68,7 @@ def check_real(
 
 def check_count(parameter: str, value: object, *, low: int = 0, high: int = MAX_COUNT) -> int:
     """Returns `value` as an int in [low, high]; a float is refused, even a whole one."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not low <= value <= high:
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise InvalidParameterError(parameter, value, _range("an integer", low, high))
     return int(value)
 

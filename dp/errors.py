@@ -44,7 +44,9 @@ class InvalidParameterError(DPError, ValueError):
 def _shown(offered: object) -> str:
     try:
         text = repr(offered)
-    except ValueError:
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError):
+            return f"a {type(offered).__name__} that cannot be written out"
         # Python writes no integer of more than some thousand digits.
         return f"a {type(offered).__name__} of very many digits"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -235,7 +235,11 @@ class SamplingCodec:
 
 def _shortened(raw: object) -> object:
     """Returns what a file offered, short enough for an error text."""
-    text = repr(raw)
+    try:
+        text = repr(raw)
+    except (ValueError, RuntimeError):
+        # Such as an int of more than some thousand digits, which Python refuses to write out.
+        return f"a {type(raw).__name__} that cannot be written out"
     return raw if len(text) <= 60 else f"{text[:60]}..."
 
 

@@ -24,6 +24,7 @@ from dp.accounting.roots import falling_root
 from dp.checks import MAX_COUNT, check_closed_delta, check_count, check_extended_epsilon, check_real
 from dp.errors import ComputationTooLargeError, InvalidParameterError
 from dp.events import Composed, Event, PoissonSampled, SampledWithoutReplacement, check_alike
+from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve, check_supported, total_variation_of
 
 __all__ = ["Bound", "Method", "RdpAccountant"]
@@ -176,7 +177,7 @@ class RdpAccountant:
         rdp[finite] = curve(checked[finite])
         return rdp
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def epsilon(self, delta: float) -> Bound:
         """Returns the smallest known epsilon for `delta`.
 
@@ -189,7 +190,7 @@ class RdpAccountant:
         delta = check_closed_delta(delta)
         return min(self._epsilons(delta), key=lambda bound: bound.value)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def delta(self, epsilon: float) -> Bound:
         """Returns the smallest known delta for `epsilon`; a delta below the smallest float is 0.
 

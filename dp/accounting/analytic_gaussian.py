@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.accounting.roots import falling_root
+from dp.float_events import ignoring
 from dp.special import erfcx, erfcx_at, ndtr, ndtri
 
 __all__ = ["SMALLEST_NORMAL", "gaussian_delta", "gaussian_epsilon", "rounded_up"]
@@ -42,7 +43,7 @@ def _quadrature() -> tuple[_Array, _Array]:
     return nodes, weights
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def gaussian_delta(mu: float, *, epsilon: float) -> float:
     """Returns the exact delta for epsilon >= 0 (at infinity 0), never too small by rounding; 0 if it is below the smallest float."""
     if mu == 0:
@@ -59,7 +60,7 @@ def rounded_up(delta: float) -> float:
     return math.nextafter(delta, 1.0) if 0 < delta < SMALLEST_NORMAL else delta
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def gaussian_epsilon(mu: float, *, delta: float) -> float:
     """Returns the smallest epsilon >= 0 for `delta`, never too small by rounding.
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dp.accounting.analytic_gaussian import rounded_up
 from dp.accounting.order_search import Best, best_order
+from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
 
 __all__ = ["best_delta", "best_epsilon"]
@@ -50,7 +51,7 @@ def best_delta(curve: RenyiCurve, epsilon: float) -> Best:
     """Returns the smallest delta <= 1 that the curve gives for `epsilon`, rounded up, and the order that gives it."""
 
     # Minus infinity, where it is beyond every float, is a delta of 0.
-    @np.errstate(over="ignore")
+    @ignoring("over")
     def log_delta(orders: _Array, rdp: _Array) -> _Array:
         return (orders - 1) * (rdp - epsilon - np.log1p(1 / (orders - 1))) - np.log(orders)
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
 from dp.renyi.sampled_curves import Curve
 from dp.renyi.sampled_discrete_gaussian import largest_smooth_order, poisson_discrete_gaussian_rdp
@@ -89,7 +90,7 @@ def _sketch(sampled: SampledGaussians) -> SampledGaussians:
     )
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def _steep_from(sampled: SampledGaussians) -> _Array:
     # At alpha = 2 sigma^2 log(1/q), q^alpha e^(alpha^2/2sigma^2), the last term of the binomial sum, is 1.
     with np.errstate(over="ignore"):

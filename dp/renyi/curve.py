@@ -25,6 +25,7 @@ from dp.events import (
     SampledWithoutReplacement,
     Skellam,
 )
+from dp.float_events import ignoring
 from dp.renyi.distributed import skellam_rdp
 from dp.renyi.formulas import FORMULAS, published_skellam_rdp
 from dp.renyi.sampled_curves import Curve, PoissonSampledCurve, SampledCurve, WithoutReplacementCurve
@@ -136,7 +137,7 @@ class RenyiCurve:
         self._quick_from = quick_from
         self._known: dict[float, float] = {}
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def __call__(self, orders: _Array) -> _Array:
         """Returns the bound at each order, at least 1, shape as `orders`; at 1, on the Kullback-Leibler divergence."""
         if self.infinite:
@@ -158,7 +159,7 @@ class RenyiCurve:
         """How many sampled Gaussians differ; each costs time at every order."""
         return sum(sampled.size for sampled in self.sampled_gaussians)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def at(self, order: float) -> float:
         """Returns the bound at one order; equal questions are answered from memory."""
         known = self._known.get(order)

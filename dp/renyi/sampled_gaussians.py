@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.special import erf
 
 __all__ = ["SampledGaussian", "SampledGaussianFormula", "SampledGaussians"]
@@ -54,18 +55,18 @@ class SampledGaussians:
         """How many differ."""
         return len(self.part)
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def rdp(self, order: float) -> float:
         """Returns the sum of their bounds at one order."""
         return float(self.count @ self.formula(order, self.part, self.noise_multiplier))
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def precision(self) -> float:
         """Returns the sum of 1/sigma^2, as if none were sampled."""
         with np.errstate(over="ignore", divide="ignore"):
             return float(self.count @ (1 / self.noise_multiplier / self.noise_multiplier))
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def total_variation(self) -> float:
         """Returns the sum of their total variation distances."""
         return float(self.count @ (self.part * erf(1 / (math.sqrt(8) * self.noise_multiplier))))

@@ -9,7 +9,7 @@ from secagg.protocol import Concealed, SnapshotRole, read_snapshot
 
 __all__ = ["VERSION", "RoundSnapshot", "read_round_snapshot"]
 
-VERSION = 1
+VERSION = 2
 
 
 class RoundSnapshot(Concealed, array_like=True, frozen=True, forbid_unknown_fields=True):

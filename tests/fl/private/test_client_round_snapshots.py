@@ -11,6 +11,7 @@ from dp.ledger.errors import RoundRefusedError
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
 from fl.private.client_round import ClientRound, _Snapshot
+from fl.private.snapshots import VERSION
 from secagg.errors import (
     InvalidInputError,
     InvalidStateError,
@@ -255,7 +256,7 @@ def test_snapshots_of_other_roles_and_versions_are_refused(tmp_path: Path):
     client = scene.clients[VICTIM]
     assert client._session is not None
     content = read_snapshot(SnapshotRole.CLIENT_ROUND, client.to_bytes(), _Snapshot, None)
-    newer = write_snapshot(SnapshotRole.CLIENT_ROUND, msgspec.structs.replace(content, version=2), None)
+    newer = write_snapshot(SnapshotRole.CLIENT_ROUND, msgspec.structs.replace(content, version=VERSION + 1), None)
     with pytest.raises(InvalidStateError, match="of another version"):
         restored(scene, VICTIM, newer)
     for foreign in (

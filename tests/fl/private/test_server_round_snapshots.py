@@ -14,6 +14,7 @@ from dp.ledger.writer import Ledger
 from fl.errors import PlanMismatchError
 from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound, _Snapshot
+from fl.private.snapshots import VERSION
 from secagg.errors import (
     InvalidInputError,
     InvalidStateError,
@@ -186,7 +187,10 @@ def test_snapshots_of_other_roles_and_versions_are_refused(tmp_path: Path):
     scene = at(tmp_path, "masked_input")
     content = read_snapshot(SnapshotRole.SERVER_ROUND, scene.server.to_bytes(), _Snapshot, None)
     with pytest.raises(InvalidStateError, match="of another version"):
-        restored(scene, write_snapshot(SnapshotRole.SERVER_ROUND, msgspec.structs.replace(content, version=2), None))
+        restored(
+            scene,
+            write_snapshot(SnapshotRole.SERVER_ROUND, msgspec.structs.replace(content, version=VERSION + 1), None),
+        )
     for foreign in (scene.server._session.to_bytes(), scene.clients[VICTIM].to_bytes()):
         with pytest.raises(InvalidStateError, match="other role"):
             restored(scene, foreign)

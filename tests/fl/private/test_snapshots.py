@@ -28,7 +28,7 @@ def test_what_was_written_comes_back(key: bytes | None):
 
 def test_another_version_role_plan_or_key_is_refused():
     with pytest.raises(InvalidStateError, match="of another version"):
-        read_round_snapshot(ROLE, written(version=2), Example, plan=PLAN, wrapping_key=None)
+        read_round_snapshot(ROLE, written(version=VERSION + 1), Example, plan=PLAN, wrapping_key=None)
     with pytest.raises(InvalidStateError, match="role"):
         read_round_snapshot(SnapshotRole.SERVER_ROUND, written(), Example, plan=PLAN, wrapping_key=None)
     with pytest.raises(PlanMismatchError) as refused:
