@@ -108,10 +108,10 @@ class BudgetExceededError(DPError):
 
 
 class ComputationTooLargeError(DPError):
-    """A figure would take too much memory or time, and was not begun. Fields: `reason`, `predicted`, `allowed`, `instead`.
+    """A figure would take too much memory or time, and was not begun.
 
-    `reason` says what is counted, `predicted` how much of it would be needed (infinite where no float can say), `allowed`
-    how much is begun, and `instead` what to do.
+    Fields: `reason`, `predicted`, `allowed`, `instead`. `reason` says what is counted, `predicted` how much of it would
+    be needed (infinite where no float can say), `allowed` how much is begun, and `instead` what to do.
     """
 
     def __init__(self, reason: str, predicted: float, allowed: float, instead: str) -> None:

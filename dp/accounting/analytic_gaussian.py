@@ -45,7 +45,10 @@ def _quadrature() -> tuple[_Array, _Array]:
 
 @ignoring("under")
 def gaussian_delta(mu: float, *, epsilon: float) -> float:
-    """Returns the exact delta for epsilon >= 0 (at infinity 0), never too small by rounding; 0 if it is below the smallest float."""
+    """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float.
+
+    At infinity it is 0.
+    """
     if mu == 0:
         return 0.0
     if epsilon == math.inf:

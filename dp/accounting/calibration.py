@@ -98,7 +98,7 @@ def calibrate(
         raise InvalidParameterError("epsilon", epsilon, _OUT_OF_REACH)
     enough = ends[1] if bracket is None else _root(lambda depth: excess(plain, depth), bracket, _TOLERANCE)
     if tight.pld and enough > ends[0]:
-        # Where this is refused, the whole is. Where it is not, what is refused is less noise, and passes for too little.
+        # Where this is refused, the whole is. Else what is refused is less noise, and passes for too little.
         if excess(tight, enough) > 0:
             raise InvalidParameterError("epsilon", epsilon, _OUT_OF_REACH)
         below = _or_infinite(lambda depth: excess(tight, depth))

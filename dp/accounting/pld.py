@@ -1,11 +1,11 @@
 """One more upper bound: privacy loss distributions by Google's dp-accounting (the optional extra `pld`).
 
 Tighter than Renyi curves by some per cent, and a hundred to a thousand times as slow: `dp.accounting.pld_size` predicts
-how large they would be, and refuses what would take minutes or gigabytes. It is asked about compositions of Gaussians of
-which some are Poisson-sampled; without sampling the exact profile is known.
+how large they would be, and refuses what would take minutes or gigabytes. It is asked about compositions of Gaussians
+of which some are Poisson-sampled; without sampling the exact profile is known.
 
-The library rounds privacy losses up, so that its results are upper bounds but for the rounding of its Fourier transforms.
-A power of a transform multiplies that by the number of releases. What it may come to is set aside: it is taken off the
+The library rounds privacy losses up: its results are upper bounds but for the rounding of its Fourier transforms. A
+power of a transform multiplies that by the number of releases. What it may come to is set aside: it is taken off the
 delta that is asked about, and added to one that is answered.
 """
 

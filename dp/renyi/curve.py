@@ -111,8 +111,8 @@ class RenyiCurve:
         sampled_gaussians: the sampled ones, those with one formula together.
         others: every other curve, and how often it is added.
         sampled: whether sampling gains anything.
-        unsampled_precision: the sum of 1/sigma^2 if every release is a continuous Gaussian, sampled or not, else None. Without
-            sampling they are together one Gaussian release with that precision, which is an upper bound too.
+        unsampled_precision: the sum of 1/sigma^2 if every release is a continuous Gaussian, sampled or not, else None.
+            Without sampling they are together one Gaussian release with that precision, which is an upper bound too.
     """
 
     def __init__(self, events: Mapping[Event, int], quick_from: float = math.inf) -> None:

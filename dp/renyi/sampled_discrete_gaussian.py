@@ -2,9 +2,9 @@ r"""Renyi divergence of the discrete Gaussian on a Poisson sample.
 
 Let N be the discrete Gaussian of parameter s^2 on Z^d, v a vector of integers with |v|^2 <= D^2, q the sampling
 probability, and L(x) = e^((2<x,v> - |v|^2) / 2s^2) the likelihood ratio of the shifted noise. Everything depends on
-sigma = s/D alone, the noise multiplier. The divergence is the larger of the two directions, and that is the one under N,
-log(E_N[(1 - q + qL)^alpha]) / (alpha - 1): Theorem 5 of Mironov, Talwar, Zhang 2019 needs a map that exchanges the noise
-and the shifted noise and is its own inverse, and x -> v - x is one on the integers too.
+sigma = s/D alone, the noise multiplier. The divergence is the larger of the two directions, and that is the one under
+N, log(E_N[(1 - q + qL)^alpha]) / (alpha - 1): Theorem 5 of Mironov, Talwar, Zhang 2019 needs a map that exchanges the
+noise and the shifted noise and is its own inverse, and x -> v - x is one on the integers too.
 
 * **Integer orders.** E_N[L^k] = e^(k(k-1)|v|^2/2s^2) exactly for integers k: completing the square shifts the sum over
   the integers by kv, which are integers. So the binomial sum, and with it the divergence, is that of the continuous
@@ -84,7 +84,7 @@ def poisson_discrete_gaussian_rdp(order: float, probability: _Array, noise_multi
     near = max(order, _NEAREST_TO_1)
     rdp = poisson_gaussian_rdp(near, probability, noise_multiplier)
     added = _log_sum_of_others(noise_multiplier) / (near - 1)
-    matters = ~(added <= _NEGLIGIBLE * rdp) & (probability < 1)
+    matters = ~(added <= _NEGLIGIBLE * rdp)
     rdp += added
     if matters.any():
         q, sigma = probability[matters], noise_multiplier[matters]
