@@ -56,6 +56,10 @@ _LITTLE: Final = 1e-2
 _NEAREST_TO_1: Final = 1 + 2.0**-10
 """Smaller orders get the divergence of this one, as it rises with the order: there is a division by alpha - 1."""
 
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
+_STEPS: Final = 40
+"""Of the golden section: 1e-8 of the interval."""
+
 _MOST_SIGMA: Final = 1e150
 """No larger noise multiplier is told apart."""
 
@@ -90,7 +94,7 @@ def poisson_discrete_gaussian_rdp(order: float, probability: _Array, noise_multi
         q, sigma = probability[matters], noise_multiplier[matters]
         ways = [rdp[matters], _interpolated(order, q, sigma), _unsampled(near, sigma)]
         if near < 2:
-            ways.append(_little_noise(near, q, sigma))
+            ways.append(_least_little_noise(near, q, sigma))
         rdp[matters] = np.where(q > 0, np.minimum.reduce(ways), 0.0)
     return rdp
 
@@ -130,12 +134,31 @@ def _unsampled(order: float, sigma: _Array) -> _Array:
     return bound
 
 
+def _least_little_noise(order: float, q: _Array, sigma: _Array) -> _Array:
+    """Returns the least of the third way's bounds at this order and larger ones below 2.
+
+    The divergence rises with the order, so that they all bound it. The bound, a convex function of alpha - 1 over
+    alpha - 1, falls first.
+    """
+    low, high = np.full(q.shape, order), np.full(q.shape, 2.0)
+    least = _little_noise(low, q, sigma)
+    for _ in range(_STEPS):
+        reach = _GOLDEN * (high - low)
+        left, right = high - reach, low + reach
+        at_left, at_right = _little_noise(left, q, sigma), _little_noise(right, q, sigma)
+        least = np.minimum(least, np.minimum(at_left, at_right))
+        falls = at_right < at_left
+        low, high = np.where(falls, left, low), np.where(falls, high, right)
+    return least
+
+
 @np.errstate(divide="ignore", invalid="ignore")
-def _little_noise(order: float, q: _Array, sigma: _Array) -> _Array:
+def _little_noise(order: _Array, q: _Array, sigma: _Array) -> _Array:
     """Returns the third way's bound, for orders below 2."""
     a = order - 1
     log_q, log_rest = np.log(q), np.log1p(-q)
-    terms = [order * log_rest, log_rest + a * log_q, log_q + a * log_rest, order * log_q + a * _unsampled(order, sigma)]
+    unsampled = 0.5 * order / sigma / sigma
+    terms = [order * log_rest, log_rest + a * log_q, log_q + a * log_rest, order * log_q + a * unsampled]
     bound: _Array = np.logaddexp.reduce(terms) / a
     return np.where(np.isnan(bound), math.inf, bound)
 
