@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.errors import ComputationTooLargeError
+from dp.float_events import ignoring
 
 __all__ = [
     "MOST_BITS",
@@ -91,7 +92,7 @@ class LossGrid:
     composed: float
 
 
-@np.errstate(all="ignore")
+@ignoring("divide", "invalid", "over", "under")
 def loss_grid(release: SampledRelease) -> LossGrid:
     """Returns the length of the grids of a sampled Gaussian: the longer of the two directions.
 

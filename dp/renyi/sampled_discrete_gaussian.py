@@ -41,6 +41,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.renyi.sampled_gaussian import largest_real_order, poisson_gaussian_rdp
 
 __all__ = ["largest_smooth_order", "poisson_discrete_gaussian_rdp", "root_ratio_below"]
@@ -64,7 +65,7 @@ _MOST_SIGMA: Final = 1e150
 """No larger noise multiplier is told apart."""
 
 
-@np.errstate(over="ignore", under="ignore")
+@ignoring("over", "under")
 def poisson_discrete_gaussian_rdp(order: float, probability: _Array, noise_multiplier: _Array) -> _Array:
     """Returns a bound on the divergence of one order for many pairs of sampling probability and noise multiplier.
 
@@ -128,7 +129,7 @@ def _interpolated(order: float, q: _Array, sigma: _Array) -> _Array:
     return ((1 - share) * (low - 1) * below + share * low * above) / (order - 1)
 
 
-@np.errstate(divide="ignore")
+@ignoring("divide")
 def _unsampled(order: float, sigma: _Array) -> _Array:
     bound: _Array = 0.5 * order / sigma / sigma
     return bound
@@ -152,7 +153,7 @@ def _least_little_noise(order: float, q: _Array, sigma: _Array) -> _Array:
     return least
 
 
-@np.errstate(divide="ignore", invalid="ignore")
+@ignoring("divide", "invalid", "under")
 def _little_noise(order: _Array, q: _Array, sigma: _Array) -> _Array:
     """Returns the third way's bound, for orders below 2."""
     a = order - 1

@@ -71,7 +71,7 @@ class SampledGaussians:
         """Returns the sum of their total variation distances."""
         return float(self.count @ (self.part * erf(1 / (math.sqrt(8) * self.noise_multiplier))))
 
-    @np.errstate(over="ignore", under="ignore", divide="ignore")
+    @ignoring("divide", "over", "under")
     def discrete_total_variation(self) -> float:
         """Returns a bound on the sum of their total variation distances where the Gaussians are discrete.
 
