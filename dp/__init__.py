@@ -18,6 +18,7 @@ from dp.accounting.calibration import calibrate, noise_multiplier
 from dp.accounting.opacus_history import from_opacus
 from dp.errors import (
     BudgetExceededError,
+    ComputationTooLargeError,
     DPError,
     FileLockedError,
     FileRefusedError,
@@ -61,6 +62,7 @@ from dp.vocabulary import (
     DISCRETE_GAUSSIAN,
     DISTRIBUTED_DISCRETE_GAUSSIAN,
     GAUSSIAN,
+    NO_NOISE,
     SKELLAM,
     Adversary,
     Relation,
@@ -73,6 +75,7 @@ __all__ = [
     "DISCRETE_GAUSSIAN",
     "DISTRIBUTED_DISCRETE_GAUSSIAN",
     "GAUSSIAN",
+    "NO_NOISE",
     "SKELLAM",
     "AdaptiveClipping",
     "Adversary",
@@ -84,6 +87,7 @@ __all__ = [
     "Clipped",
     "ClippedLayers",
     "Composed",
+    "ComputationTooLargeError",
     "DPError",
     "DiscreteGaussian",
     "DistributedDiscreteGaussian",

@@ -6,6 +6,7 @@ the parameter. NaN is in no range, and a bool is no number.
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
@@ -18,9 +19,10 @@ from dp.errors import InvalidParameterError
 
 __all__ = [
     "MAX_COUNT",
+    "check_closed_delta",
     "check_count",
     "check_delta",
-    "check_epsilon",
+    "check_extended_epsilon",
     "check_fraction",
     "check_member",
     "check_path",
@@ -33,6 +35,11 @@ __all__ = [
 
 MAX_COUNT: Final = 2**63
 """Counts up to here: what a signed 64-bit counter of another program may have reached, and one more."""
+
+_LARGEST: Final = sys.float_info.max
+
+_NO_NUMBERS: Final = (bool, np.bool_, np.timedelta64)
+"""Python counts a bool among its integers, and numpy a span of time among its own."""
 
 _Member = TypeVar("_Member", bound=Enum)
 
@@ -47,7 +54,7 @@ def check_real(
     open_high: bool = False,
 ) -> float:
     """Returns `value` as a float in [low, high]; an open end excludes its border, and infinity is never allowed."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | float | Fraction | np.integer | np.floating):
         raise InvalidParameterError(
             parameter, value, _range("a number", low, high, open_low=open_low, open_high=open_high)
         )
@@ -66,7 +73,7 @@ def check_real(
 
 def check_count(parameter: str, value: object, *, low: int = 0, high: int = MAX_COUNT) -> int:
     """Returns `value` as an int in [low, high]; a float is refused, even a whole one."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or not low <= value <= high:
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise InvalidParameterError(parameter, value, _range("an integer", low, high))
     return int(value)
 
@@ -92,9 +99,24 @@ def check_delta(delta: object) -> float:
     return check_real("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
 
 
-def check_epsilon(epsilon: object) -> float:
-    """Returns `epsilon` as a finite float, at least 0."""
-    return check_real("epsilon", epsilon, low=0.0)
+def check_closed_delta(delta: object) -> float:
+    """Returns `delta` as a float from 0 to 1, rounded down: what is true of less is true of it."""
+    return _not_above(check_real("delta", delta, low=0.0, high=1.0), delta)
+
+
+def check_extended_epsilon(epsilon: object) -> float:
+    """Returns `epsilon` as a float of at least 0, rounded down; infinity is one, and a number beyond floats none."""
+    if isinstance(epsilon, float | np.floating) and epsilon == math.inf:
+        return math.inf
+    if is_exact(epsilon) and epsilon > _LARGEST:
+        return _LARGEST
+    return _not_above(check_real("epsilon", epsilon, low=0.0), epsilon)
+
+
+def _not_above(number: float, value: object) -> float:
+    """Returns the float that a checked value was rounded to, or the next one below if that is above the value."""
+    above = isinstance(value, int | Fraction | np.longdouble) and number > value
+    return math.nextafter(number, -math.inf) if above else number
 
 
 def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:

@@ -10,6 +10,7 @@ from typing import Final
 
 __all__ = [
     "BudgetExceededError",
+    "ComputationTooLargeError",
     "DPError",
     "FileLockedError",
     "FileRefusedError",
@@ -111,6 +112,24 @@ class BudgetExceededError(DPError):
 
     def __str__(self) -> str:
         return f"the release would bring epsilon to {self.spent:.6g}, and the budget is {self.budget:.6g}"
+
+
+class ComputationTooLargeError(DPError):
+    """A figure would take too much memory or time, and was not begun.
+
+    Fields: `reason`, `predicted`, `allowed`, `instead`. `reason` says what is counted, `predicted` how much of it would
+    be needed (infinite where no float can say), `allowed` how much is begun, and `instead` what to do.
+    """
+
+    def __init__(self, reason: str, predicted: float, allowed: float, instead: str) -> None:
+        super().__init__(reason, predicted, allowed, instead)
+        self.reason = reason
+        self.predicted = predicted
+        self.allowed = allowed
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.predicted:g} are predicted, {self.allowed:g} are allowed; {self.instead}"
 
 
 class FileLockedError(DPError):

@@ -9,10 +9,12 @@ from fractions import Fraction
 from typing import Final
 
 __all__ = [
+    "COMPOSED",
     "DISCRETE_GAUSSIAN",
     "DISTRIBUTED_DISCRETE_GAUSSIAN",
     "FIXED_SAMPLE",
     "GAUSSIAN",
+    "NO_NOISE",
     "POISSON_SAMPLE",
     "SKELLAM",
     "Adversary",
@@ -26,6 +28,8 @@ SKELLAM: Final = "skellam"
 DISTRIBUTED_DISCRETE_GAUSSIAN: Final = "distributed-discrete-gaussian"
 GAUSSIAN: Final = "gaussian"
 DISCRETE_GAUSSIAN: Final = "discrete-gaussian"
+NO_NOISE: Final = "none"
+COMPOSED: Final = "composed"
 
 
 class Relation(enum.StrEnum):

@@ -18,11 +18,13 @@ many names can find such a pair with effort. Neither goes unnoticed where `Clien
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, TypeAlias
 from uuid import UUID
 
 import numpy as np
 
+from fl.checks import is_integer
 from fl.errors import ClientIdCollisionError
 from secagg import ClientId, InvalidParameterError
 
@@ -43,7 +45,7 @@ def client_id(name: ClientName) -> ClientId:
     Raises:
         InvalidParameterError: it is no such name. A bool is none, nor is an empty string or one with lone surrogates.
     """
-    if isinstance(name, np.integer):
+    if isinstance(name, np.integer) and is_integer(name):
         name = int(name)
     if type(name) is int and _LOWEST_SIGNED <= name < _IDS:
         return name % _IDS
@@ -76,9 +78,9 @@ class ClientIds(Mapping[ClientName, ClientId]):
 
     def __init__(self, names: Iterable[ClientName]) -> None:
         self._names: dict[ClientId, ClientName] = {}
-        for name in names:
+        for name in _listed(names):
+            client = client_id(name)
             known = int(name) if isinstance(name, np.integer) else name
-            client = client_id(known)
             if client in self._names:
                 raise ClientIdCollisionError(client, repr(self._names[client]), repr(known))
             self._names[client] = known
@@ -103,3 +105,11 @@ class ClientIds(Mapping[ClientName, ClientId]):
             KeyError: no client has it.
         """
         return self._names[client]
+
+
+def _listed(names: Iterable[ClientName]) -> list[ClientName]:
+    # A text is an iterable of its letters.
+    if not isinstance(names, str | bytes):
+        with suppress(TypeError, ValueError):
+            return list(names)
+    raise InvalidParameterError("clients", type(names).__name__, "the clients' names, in a list")

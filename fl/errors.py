@@ -3,19 +3,40 @@
 All are `LocalError`s: they are raised before anything is masked or sent.
 """
 
+from reprlib import Repr
+from typing import Final
+
 from secagg import ClientId, InvalidInputError, LocalError
 
 __all__ = [
     "ClientIdCollisionError",
+    "GridTooCoarseError",
     "MissingExtraError",
     "ModulusTooSmallError",
     "NoMeanError",
     "OverflowError_",
     "PlanMismatchError",
+    "RangeTooWideError",
     "SchemaMismatchError",
     "UndeclaredArraysError",
     "UnsafePlanError",
 ]
+
+_MOST_MODULUS_BITS: Final = 64
+_MOST_BITS: Final = 8
+"""Of a `LowBit`."""
+
+
+class _Shown(Repr):
+    """What an error says of a value: bounded, and never an error of its own, whatever the value is."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to write out an int of more than some thousand digits.
+        return repr(value) if value.bit_length() <= 512 else f"<an int of {value.bit_length()} bits>"
+
+
+_shown: Final = _Shown()
+_shown.maxstring = _shown.maxother = 500
 
 
 class ClientIdCollisionError(LocalError, ValueError):
@@ -57,7 +78,8 @@ class UndeclaredArraysError(LocalError, ValueError):
         listed = ", ".join(map(str, self.names))
         return (
             f"integers or running statistics among the arrays: {listed}. Leave them out (fl.arrays.SharedPart, or"
-            " left_out in [study]), or name them in `averaged` if they shall be clipped and averaged with the weights"
+            " left_out in [study]), give them clips of their own (clips), or name them in `averaged` if they shall be"
+            " clipped and averaged with the weights"
         )
 
 
@@ -82,6 +104,40 @@ class ModulusTooSmallError(LocalError, OverflowError):
         )
 
 
+class GridTooCoarseError(ModulusTooSmallError):
+    """So few steps are left that rounding alone is usually larger than the clip. Fields: as its base, and `parameter`.
+
+    `needed` is the least value of the codec's own parameter that is enough, which may be more than the codec takes:
+    of `modulus_bits`, or of the `bits` of a `LowBit`.
+    """
+
+    def __init__(
+        self, clients: int, weight_cap: int, modulus_bits: int, needed: int, parameter: str = "modulus_bits"
+    ) -> None:
+        super().__init__(clients, weight_cap, modulus_bits, needed)
+        self.args = (clients, weight_cap, modulus_bits, needed, parameter)
+        self.parameter = parameter
+
+    def __str__(self) -> str:
+        most = _MOST_BITS if self.parameter == "bits" else _MOST_MODULUS_BITS
+        unheard = f", where {most} is the most," if self.needed > most else ""
+        return (
+            f"with weights up to {self.weight_cap}, a client of weight 1 has less than a step of the grid: the usual "
+            f"error of a mean of {self.clients} of them, modulo 2**{self.modulus_bits}, exceeds the clip. Use "
+            f"{self.parameter} of at least {self.needed}{unheard} or a smaller weight_cap"
+        )
+
+
+class RangeTooWideError(ModulusTooSmallError):
+    """The exact sum of the clients' integers could wrap. Fields: as its base; `weight_cap` is the range's width."""
+
+    def __str__(self) -> str:
+        return (
+            f"the sum of {self.clients} clients, each of 0 to {self.weight_cap} above the least, could wrap around "
+            f"2**{self.modulus_bits}: use modulus_bits of at least {self.needed}, a narrower range or fewer clients"
+        )
+
+
 OverflowError_ = ModulusTooSmallError
 """The older name of `ModulusTooSmallError`; it stays for one version."""
 
@@ -96,7 +152,7 @@ class UnsafePlanError(LocalError, ValueError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"{self.what} = {self.offered!r} is refused: {self.why}"
+        return f"{self.what} = {_shown.repr(self.offered)} is refused: {self.why}"
 
 
 class NoMeanError(InvalidInputError):

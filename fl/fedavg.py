@@ -10,6 +10,7 @@ import numpy as np
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.checks import check_number
+from fl.float_events import ignoring
 
 __all__ = ["apply", "client_delta", "delta_schema"]
 
@@ -20,7 +21,7 @@ def delta_schema(model: ArraySchema) -> ArraySchema:
     return ArraySchema(model.kind, tuple(ArraySpec(entry.name, entry.shape, float64) for entry in model.entries))
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     """Returns local minus global, which a client encodes.
 
@@ -43,22 +44,26 @@ def client_delta(global_model: Arrays, local_model: Arrays) -> NamedArrays:
     return restore(difference, delta_schema(schema))
 
 
-@np.errstate(under="ignore")
-def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) -> NamedArrays:
+@ignoring("under")
+def apply(
+    global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0, *, tolerance: float = 0.0
+) -> NamedArrays:
     """Returns the next global model: global + learning_rate * mean delta.
 
     Args:
         global_model: the model that the clients started from.
         mean_delta: the decoded mean of their deltas, float64.
         learning_rate: the server's; 1 is plain federated averaging.
+        tolerance: by how much the step may be off, as in `fl.restore`: a value at the end of its dtype's range stays
+            there where rounding or noise alone moved it out.
 
     Returns:
         New arrays in the model's container, shapes and dtypes; integers are rounded half to even.
 
     Raises:
         SchemaMismatchError: the delta does not belong to the model.
-        InvalidInputError: the sum does not fit the dtype of an array.
-        InvalidParameterError: the learning rate is no finite number.
+        InvalidInputError: the sum is out of the range of an array's dtype by more than the tolerance.
+        InvalidParameterError: the learning rate is no finite number, or the tolerance none from 0 on.
     """
     learning_rate = check_number("learning_rate", learning_rate)
     schema = ArraySchema.of(global_model)
@@ -67,4 +72,4 @@ def apply(global_model: Arrays, mean_delta: Arrays, learning_rate: float = 1.0) 
     with np.errstate(over="ignore"):
         step *= learning_rate
         step += flatten(global_model, schema)
-    return restore(step, schema)
+    return restore(step, schema, tolerance=tolerance)

@@ -31,7 +31,8 @@ def check_integer(parameter: str, value: object, *, low: int, high: int) -> int:
     Raises:
         InvalidParameterError: with what was offered.
     """
-    number = int(value) if isinstance(value, np.integer) else value
+    # numpy derives spans of time from its integers.
+    number = int(value) if isinstance(value, np.integer) and not isinstance(value, np.timedelta64) else value
     # A subclass of int could print as anything.
     if type(number) is not int or not low <= number <= high:
         raise InvalidParameterError(parameter, value, f"a Python int from {low} to {high}")
@@ -94,7 +95,7 @@ def check_client_id(parameter: str, client: object) -> int:
     Raises:
         InvalidParameterError: it is no integer from 0 to 2**64 - 1.
     """
-    number = int(client) if isinstance(client, np.integer) else client
+    number = int(client) if isinstance(client, np.integer) and not isinstance(client, np.timedelta64) else client
     if type(number) is not int or not 0 <= number <= MAX_CLIENT_ID:
         raise InvalidParameterError(parameter, client, "a Python int from 0 to 2**64 - 1")
     return number

@@ -25,7 +25,8 @@ def from_opacus(history: Iterable[tuple[float, float, int]], unit: Unit = Unit.E
         The composition, equal steps counted together.
 
     Raises:
-        InvalidParameterError: there is no step, or an entry is not such a triple; it is named by its place.
+        InvalidParameterError: there is no step, there are more different ones than one event can have, or an entry is
+            not such a triple; it is named by its place.
     """
     counts: dict[Event, int] = {}
     for place, entry in enumerate(history):
@@ -42,4 +43,9 @@ def from_opacus(history: Iterable[tuple[float, float, int]], unit: Unit = Unit.E
             counts[event] = counts.get(event, 0) + steps
     if not counts:
         raise InvalidParameterError("history", [], "at least one step")
-    return Composed(tuple(counts.items()))
+    try:
+        return Composed(tuple(counts.items()))
+    except InvalidParameterError as error:
+        found = f"{len(counts)} different steps, {sum(counts.values())} in all"
+        allowed = f"{error.allowed}: split it, and compose or record the parts one after another"
+        raise InvalidParameterError("history", found, allowed) from None

@@ -8,8 +8,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
 from dp.renyi.sampled_curves import Curve
+from dp.renyi.sampled_discrete_gaussian import largest_smooth_order, poisson_discrete_gaussian_rdp
 from dp.renyi.sampled_gaussian import largest_real_order, poisson_gaussian_rdp
 from dp.renyi.sampled_gaussians import SampledGaussians
 
@@ -23,7 +25,13 @@ def smooth_to(curve: RenyiCurve) -> float:
     if not all(term.smooth for term, _ in curve.others):
         return 1.0
     poisson = [part for part in curve.sampled_gaussians if part.formula is poisson_gaussian_rdp]
-    return min((largest_real_order(part.noise_multiplier) for part in poisson), default=math.inf)
+    discrete = [part for part in curve.sampled_gaussians if part.formula is poisson_discrete_gaussian_rdp]
+    return min(
+        *(largest_real_order(part.noise_multiplier) for part in poisson),
+        *(largest_smooth_order(part.part, noise_multiplier=part.noise_multiplier) for part in discrete),
+        math.inf,
+        math.inf,
+    )
 
 
 def steep_from(curve: RenyiCurve) -> float:
@@ -82,7 +90,7 @@ def _sketch(sampled: SampledGaussians) -> SampledGaussians:
     )
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def _steep_from(sampled: SampledGaussians) -> _Array:
     # At alpha = 2 sigma^2 log(1/q), q^alpha e^(alpha^2/2sigma^2), the last term of the binomial sum, is 1.
     with np.errstate(over="ignore"):

@@ -13,12 +13,28 @@ Guarantees:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from dp.ledger.errors import BadRecordError, Fault
-from dp.ledger.records import NO_HEAD, Close, Head, Header, Record, decode, line_hash
+from dp.ledger.records import (
+    NO_HEAD,
+    SCHEMA_VERSION,
+    Close,
+    Head,
+    Header,
+    Record,
+    decode,
+    following,
+    line_hash,
+    schema_needed,
+    schema_of,
+)
 from dp.ledger.signing import HeadVerifier
 
 __all__ = ["Chain", "read_chain"]
+
+_PARTS_OF_A_HEADER: Final = (b'"kind":"header"', b'"previous":"')
+"""What no change of one byte takes away together: a file without them was never a ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +48,9 @@ class Chain:
         continues: the head of the file that this one continues, `NO_HEAD` if it is the first.
         signed: the number of the last record that holds a valid signature, 0 if none does.
         fault: what is wrong with the record after these; None if nothing is.
-        torn: the bytes after the last complete line.
+        torn: the bytes after the last record that counts: a part of a line, and before it the records of a call whose
+            last one is missing.
+        schema: the schema version of the file, as its header says.
     """
 
     records: tuple[Record, ...]
@@ -42,6 +60,7 @@ class Chain:
     signed: int
     fault: BadRecordError | None
     torn: bytes
+    schema: int
 
     @property
     def header(self) -> Header | None:
@@ -69,20 +88,34 @@ class _Reader:
         self.ends = [0]
         self.continues = NO_HEAD
         self.signed = 0
+        self.schema = SCHEMA_VERSION
+        self.open_call: list[bytes] = []
+        """The lines of a call that the last record is of, and that goes on."""
         self._verifier: HeadVerifier | None = None
 
     def read(self, line: bytes) -> None:
         number = len(self.records) + 1
+        foreign = _not_a_ledger(line) if number == 1 else None
+        if foreign is not None:
+            raise foreign
         record, previous = decode(line, number)
         if number == 1:
             if not isinstance(record, Header):
                 raise BadRecordError(1, Fault.CHAIN, "a ledger begins with its header")
             self.continues = previous
+            self.schema = schema_of(line)
             self._verifier = HeadVerifier(record.key, 1) if record.key is not None else None
         elif previous != self.heads[-1]:
             raise _LinkError(number, Fault.CHAIN, f"it does not hold the hash of record {number - 1}")
         else:
             self._check_place(record, number)
+        if schema_needed(record) > self.schema:
+            detail = f"a file of schema version {self.schema} has no such record"
+            raise BadRecordError(number, Fault.FIELDS, detail)
+        if following(record):
+            self.open_call.append(line)
+        else:
+            self.open_call.clear()
         self.records += [record]
         self.heads += [line_hash(line)]
         self.ends += [self.ends[-1] + len(line)]
@@ -104,6 +137,14 @@ class _Reader:
                 self.heads[-1], signature=record.signature, record=number, closing=isinstance(record, Close)
             )
             self.signed = number
+
+    def drop_open_call(self) -> bytes:
+        """Takes back the records of a call that is not complete, and returns their lines: nobody was told of them."""
+        lines = b"".join(self.open_call)
+        for written in (self.records, self.heads, self.ends):
+            del written[len(written) - len(self.open_call) :]
+        self.open_call.clear()
+        return lines
 
     def blame(self, error: "_LinkError", line: bytes, follower: bytes) -> BadRecordError:
         """Decides which of two records is the bad one, where the later does not hold the hash of the earlier.
@@ -132,6 +173,13 @@ class _LinkError(BadRecordError):
     """A record holds another hash than that of the record before."""
 
 
+def _not_a_ledger(line: bytes) -> BadRecordError | None:
+    """Returns what is wrong with a first line that was never one of a ledger."""
+    if any(part in line for part in _PARTS_OF_A_HEADER):
+        return None
+    return BadRecordError(1, Fault.NOT_A_LEDGER, "the first line has nothing of a ledger's header")
+
+
 def read_chain(lines: Iterable[bytes]) -> Chain:
     """Reads a file's lines and verifies that they are one chain.
 
@@ -148,7 +196,9 @@ def read_chain(lines: Iterable[bytes]) -> Chain:
             torn = line
             # More after it: this was no tail, but a line too long for a record.
             if next(source, None) is not None:
-                fault = BadRecordError(len(reader.records) + 1, Fault.CANONICAL_FORM, "it is too long for a record")
+                number = len(reader.records) + 1
+                fault = _not_a_ledger(line) if number == 1 else None
+                fault = fault or BadRecordError(number, Fault.CANONICAL_FORM, "it is too long for a record")
             break
         try:
             reader.read(line)
@@ -158,8 +208,10 @@ def read_chain(lines: Iterable[bytes]) -> Chain:
         except BadRecordError as error:
             fault = error
             break
+    if fault is None:
+        torn = reader.drop_open_call() + torn
     if fault is None and not reader.records:
-        fault = BadRecordError(1, Fault.FIELDS, "there is no complete record")
+        fault = BadRecordError(1, Fault.NOT_A_LEDGER, "there is no complete record")
     return Chain(
         records=tuple(reader.records),
         heads=tuple(reader.heads),
@@ -168,4 +220,5 @@ def read_chain(lines: Iterable[bytes]) -> Chain:
         signed=reader.signed,
         fault=fault,
         torn=torn,
+        schema=reader.schema,
     )

@@ -23,6 +23,7 @@ from dp.ledger.curves import ORDERS, many_curves
 from dp.ledger.errors import BadRecordError, Fault
 from dp.ledger.events import Released
 from dp.ledger.state import Release
+from dp.ledger.time_limit import TimeLimit
 from dp.renyi.distributed import has_shares
 
 __all__ = ["EpsilonTable", "covers", "epsilons_at_orders"]
@@ -41,8 +42,14 @@ _ROUNDING: Final = 1e-12
 _MOST_EXACT: Final = 256
 """Different releases with noise of many participants that the accountant gets; more would take it seconds."""
 
-_CHUNK: Final = 2**12
-"""Curves worked on at once."""
+_COST_OF_BIT: Final = 16
+"""A release with a bit that adapts the clip norm counts as so many: so little noise is bounded numerically."""
+
+_CHUNK: Final = 2**8
+"""Curves worked on at once: seconds at most, in between which the time is looked at."""
+
+_ONE_BY_ONE: Final = "at the epsilons of its releases"
+_TOGETHER: Final = "at the epsilon of its releases together"
 
 _MOST_SHOWN: Final = 32
 """Different releases whose epsilon alone is the accountant's."""
@@ -53,10 +60,12 @@ class EpsilonTable:
 
     Args:
         delta: of the ledger.
+        limit: of the time that it all may take; None for no limit. Whatever computes raises `AuditTimeError` then.
     """
 
-    def __init__(self, delta: Fraction) -> None:
+    def __init__(self, delta: Fraction, limit: TimeLimit | None = None) -> None:
         self.delta = delta
+        self._limit = limit or TimeLimit()
         self._curves: dict[Released, _Array] = {}
         self._alone: dict[Released, float] = {}
         self._shown: dict[Released, float] = {}
@@ -69,10 +78,10 @@ class EpsilonTable:
             UnsupportedEventError: there is no valid bound for one of them.
         """
         new = [released for released in dict.fromkeys(many) if released not in self._alone]
-        curves = many_curves(released.event for released in new)
-        self._curves |= {released: released.times * curves[released.event] for released in new}
         for start in range(0, len(new), _CHUNK):
             part = new[start : start + _CHUNK]
+            curves = many_curves(self._limit.watch((released.event for released in part), _ONE_BY_ONE))
+            self._curves |= {released: released.times * curves[released.event] for released in part}
             samples = np.array([float(released.samples) for released in part])
             epsilons = epsilons_at_orders(self.curves(part), self.delta, samples=samples)
             self._alone |= dict(zip(part, epsilons.tolist(), strict=True))
@@ -128,6 +137,7 @@ class EpsilonTable:
         samples = sum(count * released.samples for released, count in counts.items())
         key = (frozenset(events.items()), samples)
         if key not in self._totals:
+            self._limit.check(_TOGETHER)
             self._totals[key] = self._total(counts, events, samples)
         return self._totals[key]
 
@@ -137,7 +147,7 @@ class EpsilonTable:
             raise InvalidParameterError("epsilon", None if claim is None else f"{float(claim):.9g}", allowed)
 
     def _total(self, counts: Mapping[Released, int], events: Mapping[Event, int], samples: int) -> Bound:
-        if sum(has_shares(event) for event in events) > _MOST_EXACT:
+        if sum(map(_cost, events)) > _MOST_EXACT:
             curve = np.array(list(counts.values()), dtype=np.float64) @ self.curves(list(counts))
             epsilon = epsilons_at_orders(curve[None], self.delta, samples=np.array([float(samples)]))[0]
             return Bound(float(epsilon), None, Method.RDP)
@@ -165,6 +175,14 @@ def epsilons_at_orders(curves: _Array, delta: Fraction, *, samples: _Array) -> _
 def covers(claim: Fraction | None, epsilon: float) -> bool:
     """Returns whether a record claims no less than its release spends."""
     return claim is None or float(claim) >= epsilon * (1 - _SLACK)
+
+
+def _cost(event: Event) -> int:
+    """Returns how dear a release is to the accountant, in releases with noise of many participants."""
+    if not has_shares(event):
+        return 0
+    mechanism = event.event if isinstance(event, SampledWithoutReplacement) else event
+    return _COST_OF_BIT if isinstance(mechanism, Composed) else 1
 
 
 def _takes_seconds(event: Event) -> bool:

@@ -5,6 +5,7 @@ import enum
 from dp.errors import DPError, FileLockedError, FileRefusedError
 
 __all__ = [
+    "AuditTimeError",
     "BadRecordError",
     "Fault",
     "LedgerError",
@@ -17,6 +18,9 @@ __all__ = [
 
 class Fault(enum.StrEnum):
     """What is wrong with a record."""
+
+    NOT_A_LEDGER = "not a ledger"
+    """The first line has nothing of a header, or there is no complete line."""
 
     CANONICAL_FORM = "canonical form"
     """The bytes are not the one form that the record's values have."""
@@ -85,6 +89,24 @@ class RolledBackError(LedgerError):
         return (
             f"the {self.state} is at {self.found}, and its witness has seen {self.witnessed}: it was restored from an "
             "older copy, and takes no part any more; bring the latest one back"
+        )
+
+
+class AuditTimeError(LedgerError):
+    """An audit would take longer than it may; nothing was found. Fields: `step`, `max_seconds`.
+
+    `step` says what it was at.
+    """
+
+    def __init__(self, step: str, max_seconds: float) -> None:
+        super().__init__(step, max_seconds)
+        self.step = step
+        self.max_seconds = max_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"the audit takes more than {self.max_seconds:g} s, and was {self.step}. A file can be made to be slow. If "
+            "you trust its writer, allow more: max_seconds, or --max-seconds"
         )
 
 

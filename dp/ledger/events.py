@@ -26,15 +26,38 @@ from dp.events import (
     DistributedDiscreteGaussian,
     Event,
     Gaussian,
+    NonPrivate,
     PoissonSampled,
     SampledWithoutReplacement,
     Skellam,
 )
-from dp.ledger.records import CONTINUOUS, EXACT_SAMPLER, Central, Header, Reserve
+from dp.ledger.records import CONTINUOUS, EXACT_SAMPLER, NO_SAMPLER, Central, Header, ReleaseRecord, Reserve, Sum
 from dp.mechanisms.rounding import largest_l1
-from dp.vocabulary import DISCRETE_GAUSSIAN, GAUSSIAN, SKELLAM, Adversary, Relation, SampleKnownTo, Sampling, Unit
+from dp.vocabulary import (
+    COMPOSED,
+    DISCRETE_GAUSSIAN,
+    GAUSSIAN,
+    NO_NOISE,
+    SKELLAM,
+    Adversary,
+    Relation,
+    SampleKnownTo,
+    Sampling,
+    Unit,
+)
 
-__all__ = ["EventTable", "Released", "Seen", "View", "Views", "check_release", "event_of", "noise_samples", "seen_by"]
+__all__ = [
+    "EventTable",
+    "Released",
+    "Seen",
+    "View",
+    "Views",
+    "check_release",
+    "event_of",
+    "noise_samples",
+    "seen_by",
+    "unsampled",
+]
 
 
 class View(enum.StrEnum):
@@ -84,7 +107,7 @@ class EventTable:
         self._released: dict[tuple[int, Seen], Released] = {}
         self._alike: dict[tuple[Event, int, int], Released] = {}
 
-    def views(self, release: Reserve | Central, survivors: int | None = None) -> Views:
+    def views(self, release: ReleaseRecord, survivors: int | None = None) -> Views:
         """Returns what a record stands for.
 
         Args:
@@ -100,7 +123,7 @@ class EventTable:
             self._views[plan, survivors] = Views(*seen)
         return self._views[plan, survivors]
 
-    def _in_view(self, plan: int, release: Reserve | Central, view: View, survivors: int | None) -> Released:
+    def _in_view(self, plan: int, release: ReleaseRecord, view: View, survivors: int | None) -> Released:
         seen = plan, seen_by(self._header, release, view, survivors)
         if seen not in self._released:
             times = release.count if isinstance(release, Central) else 1
@@ -109,10 +132,22 @@ class EventTable:
         return self._released[seen]
 
 
-def _substance(release: Reserve | Central) -> object:
+def _substance(release: ReleaseRecord) -> object:
     """Returns what of a record bears on its event; equal rounds have it in common."""
     if isinstance(release, Central):
-        return release
+        return (
+            release.mechanism,
+            release.noise_multiplier,
+            release.variance,
+            release.squared_sensitivity,
+            release.dimension,
+            release.sampling,
+            release.count,
+            release.sampler,
+            tuple(map(_substance, release.parts)),
+        )
+    if isinstance(release, Sum):
+        return release.survivors
     return (
         release.mechanism,
         release.sampling,
@@ -125,7 +160,7 @@ def _substance(release: Reserve | Central) -> object:
     )
 
 
-def check_release(header: Header, release: Reserve | Central) -> None:
+def check_release(header: Header, release: ReleaseRecord) -> None:
     """Checks that the figures of one record can all be true at once.
 
     Raises:
@@ -133,6 +168,8 @@ def check_release(header: Header, release: Reserve | Central) -> None:
     """
     if isinstance(release, Reserve):
         _check_reserve(header, release)
+    elif isinstance(release, Sum):
+        _check_sum(release)
     else:
         _check_central(release)
 
@@ -149,19 +186,19 @@ class Seen(NamedTuple):
     amplified: bool
 
 
-def seen_by(header: Header, release: Reserve | Central, view: View, survivors: int | None = None) -> Seen:
+def seen_by(header: Header, release: ReleaseRecord, view: View, survivors: int | None = None) -> Seen:
     """Returns what the answer to a question about a release depends on; the arguments are those of `event_of`."""
     amplified = view is View.OUTSIDER or (view is not View.SERVER and header.adversary is Adversary.OUTSIDER)
-    if release.sampling is None:
+    if isinstance(release, Sum) or release.sampling is None:
         amplified = False
     elif release.sampling.known_to is SampleKnownTo.NOBODY:
         amplified = True
-    if isinstance(release, Central):
+    if isinstance(release, Central | Sum):
         return Seen(0, amplified)
     return Seen(survivors if survivors is not None and view is View.REALISED else release.min_survivors, amplified)
 
 
-def event_of(header: Header, release: Reserve | Central, view: View, survivors: int | None = None) -> Event:
+def event_of(header: Header, release: ReleaseRecord, view: View, survivors: int | None = None) -> Event:
     """Returns the event that one record stands for; a `Central` stands for `count` of them.
 
     Args:
@@ -174,6 +211,8 @@ def event_of(header: Header, release: Reserve | Central, view: View, survivors: 
         InvalidParameterError: a figure is out of an event's range.
     """
     seen = seen_by(header, release, view, survivors)
+    if isinstance(release, Sum):
+        return NonPrivate(header.relation, header.unit)
     if isinstance(release, Central):
         event = _central(header, release)
     else:
@@ -181,11 +220,23 @@ def event_of(header: Header, release: Reserve | Central, view: View, survivors: 
     return _sampled(event, release.sampling) if release.sampling is not None and seen.amplified else event
 
 
-def noise_samples(release: Reserve | Central) -> int:
+def unsampled(released: Released) -> Released:
+    """Returns the same as it looks to somebody who knows the samples."""
+    event = released.event
+    if isinstance(event, PoissonSampled | SampledWithoutReplacement):
+        return Released(event.event, released.times, released.samples)
+    return released
+
+
+def noise_samples(release: ReleaseRecord) -> int:
     """Returns how many samples of noise were drawn, each a little off its distribution."""
     if isinstance(release, Reserve):
         coordinates = release.dimension + (release.clip_bit_variance is not None)
         return release.invited * coordinates
+    if isinstance(release, Sum):
+        return 0
+    if release.mechanism == COMPOSED:
+        return release.count * sum(map(noise_samples, release.parts))
     return release.count * (release.dimension or 0) if release.sampler == EXACT_SAMPLER else 0
 
 
@@ -245,10 +296,19 @@ def _check_reserve(header: Header, reserve: Reserve) -> None:
         raise InvalidParameterError("sampling.sample", drawn, f"invited, {reserve.invited}")
 
 
-# --- Noise of one trusted party ---
+def _check_sum(record: Sum) -> None:
+    if record.survivors > record.invited:
+        raise InvalidParameterError("survivors", record.survivors, f"at most invited, {record.invited}")
+
+
+# --- Noise of one trusted party, or none ---
 
 
 def _central(header: Header, central: Central) -> Event:
+    if central.mechanism == NO_NOISE:
+        return NonPrivate(header.relation, header.unit)
+    if central.mechanism == COMPOSED:
+        return Composed(tuple((_central(header, part), part.count) for part in central.parts))
     if central.mechanism == GAUSSIAN and central.noise_multiplier is not None:
         return Gaussian(float_below(central.noise_multiplier), header.relation, header.unit)
     if central.variance is not None and central.squared_sensitivity is not None:
@@ -259,18 +319,28 @@ def _central(header: Header, central: Central) -> Event:
 _FIGURES: Final = {
     GAUSSIAN: ("noise_multiplier",),
     DISCRETE_GAUSSIAN: ("variance", "squared_sensitivity", "dimension"),
+    NO_NOISE: (),
+    COMPOSED: ("parts",),
+}
+_SAMPLERS: Final = {
+    GAUSSIAN: CONTINUOUS,
+    DISCRETE_GAUSSIAN: EXACT_SAMPLER,
+    NO_NOISE: NO_SAMPLER,
+    COMPOSED: NO_SAMPLER,
 }
 
 
 def _check_central(central: Central) -> None:
     needed = _FIGURES[central.mechanism]
-    for name in ("noise_multiplier", "variance", "squared_sensitivity", "dimension"):
+    for name in ("noise_multiplier", "variance", "squared_sensitivity", "dimension", "parts"):
         value = getattr(central, name)
-        if (value is not None) is not (name in needed):
+        if (value not in (None, ())) is not (name in needed):
             raise InvalidParameterError(
                 name, value, f"given if and only if the mechanism has one ({', '.join(needed)})"
             )
-    sampler = CONTINUOUS if central.mechanism == GAUSSIAN else EXACT_SAMPLER
+    for part in central.parts:
+        _check_central(part)
+    sampler = _SAMPLERS[central.mechanism]
     if central.sampler != sampler:
         raise InvalidParameterError("sampler", central.sampler, f"{sampler} for {central.mechanism}")
 
@@ -279,9 +349,16 @@ def _sampled(event: Event, sampling: Sampling) -> Event:
     """Returns the event on a secret sample; as it is where amplification is not proved, as that holds in any case."""
     replaced = event.relation is Relation.REPLACE_ONE
     if sampling.probability is not None:
-        if replaced or not isinstance(event, Gaussian | DiscreteGaussian):
+        if replaced or not _of_one_party(event):
             return event
         return PoissonSampled(float_above(sampling.probability), event)
     if sampling.population is None or sampling.sample is None or not replaced:
         return event
     return SampledWithoutReplacement(sampling.population, sampling.sample, event)
+
+
+def _of_one_party(event: Event) -> bool:
+    """Returns whether the noise is one party's: Poisson sampling is proved to amplify no other."""
+    if isinstance(event, Composed):
+        return all(_of_one_party(part) for part, _ in event.events)
+    return isinstance(event, Gaussian | DiscreteGaussian | NonPrivate)

@@ -11,8 +11,9 @@ from dp.accounting.accountant import Bound
 from dp.ledger.curves import ORDERS
 from dp.ledger.epsilon import EpsilonTable, epsilons_at_orders
 from dp.ledger.errors import BadRecordError
-from dp.ledger.events import Released, View
+from dp.ledger.events import Released, View, unsampled
 from dp.ledger.state import Place, Release
+from dp.ledger.time_limit import TimeLimit
 
 __all__ = ["Evaluation", "Figures", "evaluate"]
 
@@ -39,6 +40,7 @@ class Evaluation:
         stopped: its place.
         bound: how what is promised was bounded.
         total: the epsilons of all of them together.
+        unamplified: what is promised together if everybody knew the samples.
         alone: those of each.
         so_far: those of the first, of the first two, and so on.
     """
@@ -48,18 +50,23 @@ class Evaluation:
     stopped: Place | None
     bound: Bound
     total: Figures
+    unamplified: float
     alone: tuple[Figures, ...]
     so_far: tuple[Figures, ...]
 
 
-def evaluate(replayed: Sequence[Release], delta: Fraction) -> Evaluation:
+def evaluate(replayed: Sequence[Release], delta: Fraction, limit: TimeLimit | None = None) -> Evaluation:
     """Returns the figures of releases.
 
     Args:
         replayed: the releases, in their order.
         delta: of the ledger.
+        limit: of the time that it may take; None for no limit.
+
+    Raises:
+        AuditTimeError: it took longer.
     """
-    table = EpsilonTable(delta)
+    table = EpsilonTable(delta, limit)
     false_claim = table.false_claim(replayed)
     releases, stopped = tuple(replayed), None
     if false_claim is not None:
@@ -77,6 +84,7 @@ def evaluate(replayed: Sequence[Release], delta: Fraction) -> Evaluation:
         stopped=stopped,
         bound=bounds[0],
         total=total,
+        unamplified=table.total(unsampled(released) for released in by_view[0]).value,
         # A part is at most all of it, and that may have the better bound.
         alone=tuple(Figures(*map(min, _ordered(*one), total)) for one in alone),
         so_far=tuple(Figures(*map(min, some, total)) for some in so_far),

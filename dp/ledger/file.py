@@ -55,11 +55,31 @@ class LedgerFile(AppendFile):
         """Appends one complete line or several, durably.
 
         Raises:
-            LedgerRefusedError: the file is closed, or an earlier append failed.
+            LedgerRefusedError: the file is closed or another process's, an earlier append failed, or it is no longer
+                the file that was opened.
             OSError: the disk refused; the file takes no more appends until it is opened anew.
         """
         with ledger_errors():
             super().append(lines)
+
+    def read_from(self, start: int) -> tuple[bytes, ...]:
+        """Returns the lines from a place in the file on, with their line feeds.
+
+        Raises:
+            LedgerRefusedError: as `append` does.
+        """
+        with ledger_errors():
+            return super().read_from(start)
+
+    def move_aside(self, start: int) -> None:
+        """Moves everything from a place on to FILE.torn.
+
+        Raises:
+            LedgerRefusedError: as `append` does.
+            OSError: the disk refused; the file takes no more appends until it is opened anew.
+        """
+        with ledger_errors():
+            super().move_aside(start)
 
 
 @contextmanager

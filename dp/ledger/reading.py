@@ -4,7 +4,7 @@ Every record that comes out is as it was written, as far as the chain and its si
 not looked at here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,6 +14,7 @@ from dp.ledger.chain import Chain, read_chain
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
 from dp.ledger.file import read_lines
 from dp.ledger.records import NO_HEAD, Record
+from dp.ledger.time_limit import TimeLimit
 
 __all__ = ["Reading", "read_ledger"]
 
@@ -36,15 +37,20 @@ class Reading:
     unread: OSError | None
 
 
-def read_ledger(paths: Sequence[str | PathLike[str]]) -> Reading:
+def read_ledger(
+    paths: Sequence[str | PathLike[str]], *, last: Iterable[bytes] | None = None, limit: TimeLimit | None = None
+) -> Reading:
     """Reads a ledger.
 
     Args:
         paths: its files, the oldest first.
+        last: the lines of the last of them, where it is open already; None to open it by its path.
+        limit: of the time that it may take; None for no limit.
 
     Raises:
         InvalidParameterError: there is no path.
         LedgerRefusedError: the first file continues another one, without which nothing can be added up.
+        AuditTimeError: it took longer than it may.
     """
     if not paths:
         raise InvalidParameterError("paths", (), "at least one")
@@ -55,7 +61,9 @@ def read_ledger(paths: Sequence[str | PathLike[str]]) -> Reading:
     for file, path in enumerate(paths):
         head = chains[-1].head if chains else NO_HEAD
         try:
-            chain = read_chain(read_lines(Path(path)))
+            ready = last if file == len(paths) - 1 else None
+            lines = read_lines(Path(path)) if ready is None else ready
+            chain = read_chain((limit or TimeLimit()).watch(lines, "reading records"))
         except OSError as error:
             unread = error
             break

@@ -11,21 +11,41 @@ the hash of the last line is the ledger's *head*. A header holds the head of the
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn
 
 from dp.errors import InvalidParameterError
 from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Member, Optional, Rational, SamplingCodec, Text
 from dp.ledger.errors import BadRecordError, Fault
+from dp.ledger.record_types import (
+    CONTINUOUS,
+    EXACT_SAMPLER,
+    MECHANISM_VERSION,
+    NO_HEAD,
+    NO_SAMPLER,
+    Central,
+    Close,
+    Cohort,
+    Head,
+    Header,
+    MemberForm,
+    Record,
+    ReleaseRecord,
+    Reserve,
+    Settle,
+    Sum,
+    following,
+)
 from dp.vocabulary import (
+    COMPOSED,
     DISCRETE_GAUSSIAN,
     DISTRIBUTED_DISCRETE_GAUSSIAN,
     GAUSSIAN,
+    NO_NOISE,
     SKELLAM,
     Adversary,
     Relation,
-    Sampling,
     Unit,
 )
 
@@ -35,166 +55,36 @@ __all__ = [
     "MAX_LINE_BYTES",
     "MECHANISM_VERSION",
     "NO_HEAD",
+    "NO_SAMPLER",
+    "READABLE_SCHEMAS",
     "SCHEMA_VERSION",
     "Central",
     "Close",
+    "Cohort",
     "Head",
     "Header",
+    "MemberForm",
     "Record",
+    "ReleaseRecord",
     "Reserve",
     "Settle",
+    "Sum",
     "decode",
     "encode",
+    "following",
     "line_hash",
+    "schema_needed",
+    "schema_of",
 ]
 
-SCHEMA_VERSION: Final = 1
-"""The version of the records' fields, and of how figures follow from them; a file of another version is refused."""
+SCHEMA_VERSION: Final = 2
+"""The version of the records' fields, and of how figures follow from them; new files are of this one."""
+
+READABLE_SCHEMAS: Final = frozenset({1, SCHEMA_VERSION})
+"""A file of another version is refused. What version 1 lacks is in `schema_needed`."""
 
 MAX_LINE_BYTES: Final = 1 << 14
-"""No record is nearly as long; a longer line is refused unread."""
-
-NO_HEAD: Final = bytes(SHA256_BYTES)
-"""What a header that continues no file holds in the place of a head."""
-
-MECHANISM_VERSION: Final = 1
-"""The version of all mechanisms so far: another version would be another way of making the noise."""
-
-EXACT_SAMPLER: Final = "exact/1"
-"""The samplers of `dp.noise.samplers`: every sample is off by a total variation of 2**-100 at most."""
-
-CONTINUOUS: Final = "continuous"
-"""Gaussian noise as a real number: floating-point samplers only come near it, by how much nobody has shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """The first record: what the budget is for, and under which assumptions figures are computed.
-
-    Args:
-        scope: the budget's name: all releases about one population share it, over all files and programs.
-        unit: whose privacy.
-        relation: under which neighbours.
-        delta: above 0 and below 1, exact.
-        budget: the epsilon that must not be exceeded, exact.
-        adversary: against whom.
-        colluders: participants of a round whose noise the adversary knows and takes away.
-        key: the Ed25519 public key that signs heads; None where nothing is signed.
-    """
-
-    scope: str
-    unit: Unit
-    relation: Relation
-    delta: Fraction
-    budget: Fraction
-    adversary: Adversary = Adversary.PARTICIPANT
-    colluders: int = 0
-    key: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve:
-    """A round that may be released from now on. Everything that its promised epsilon follows from is here.
-
-    Args:
-        round: above that of all earlier rounds.
-        session: the id of the aggregation session.
-        mechanism: "skellam" or "distributed-discrete-gaussian".
-        mechanism_version: of it.
-        sampling: how the invited were drawn; None where they were not drawn, but took part as they were there.
-        invited: participants asked; all may add noise.
-        min_survivors: below which no participant helps to release the sum.
-        threshold: participants whose help a release needs.
-        squared_norm_bound: B2: every participant's integer vector has at most this squared L2 norm.
-        l1_bound: B1: and at most this L1 norm.
-        dimension: of the vector, all coordinates with noise.
-        modulus_bits: sums are taken modulo 2 to this.
-        local_variance: the parameter of one participant's noise in one coordinate, exact.
-        clip_bit_variance: the same for the one coordinate in {-1, +1} that adapts the clip norm; None without it.
-        sampler: what drew the noise.
-        context: the hash of the task that participants signed or masked for.
-        roster: the hash of the roster.
-        clip_norm: informative: the clip norm, the exact rational of a float.
-        scale: informative: steps of the lattice for one unit of the vector.
-        rounding: informative: the probability at which a rounding is redrawn.
-        epsilon: this round's promise alone, as `dp.ledger.epsilon` rounds it; None if it is not finite.
-    """
-
-    round: int
-    session: bytes
-    mechanism: str
-    mechanism_version: int = MECHANISM_VERSION
-    sampling: Sampling | None = None
-    invited: int
-    min_survivors: int
-    threshold: int
-    squared_norm_bound: int
-    l1_bound: int
-    dimension: int
-    modulus_bits: int
-    local_variance: Fraction
-    clip_bit_variance: Fraction | None = None
-    sampler: str = EXACT_SAMPLER
-    context: bytes
-    roster: bytes
-    clip_norm: Fraction | None = None
-    scale: Fraction | None = None
-    rounding: Fraction | None = None
-    epsilon: Fraction | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settle:
-    """What became of a reserved round: how many participants' vectors and noise are in the sum."""
-
-    round: int
-    survivors: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Central:
-    """Releases, all alike, to which one trusted party added Gaussian noise.
-
-    Args:
-        mechanism: "gaussian" or "discrete-gaussian".
-        mechanism_version: of it.
-        noise_multiplier: of "gaussian": the standard deviation over the L2 sensitivity, the exact rational of a float.
-        variance: of "discrete-gaussian": its parameter on the integers, exact.
-        squared_sensitivity: of "discrete-gaussian": on the integers, under the header's relation.
-        dimension: of "discrete-gaussian": coordinates with noise.
-        sampling: how the participants were drawn; None without amplification.
-        count: how many such releases.
-        sampler: what drew the noise.
-        epsilon: these releases' promise alone, as in `Reserve`.
-    """
-
-    mechanism: str
-    mechanism_version: int = MECHANISM_VERSION
-    noise_multiplier: Fraction | None = None
-    variance: Fraction | None = None
-    squared_sensitivity: int | None = None
-    dimension: int | None = None
-    sampling: Sampling | None = None
-    count: int = 1
-    sampler: str = CONTINUOUS
-    epsilon: Fraction | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The signature over the hash of the record before: everything up to there is what the signer wrote."""
-
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Close:
-    """The last record of a file; signed as a head is, under another label, where the header has a key."""
-
-    signature: bytes | None = None
-
-
-Record: TypeAlias = Header | Reserve | Settle | Central | Head | Close
+"""No record is longer; a longer line is refused unread."""
 
 _HASH: Final = Bytes(SHA256_BYTES, SHA256_BYTES)
 _COUNT: Final = Integer(1, 2**63)
@@ -204,7 +94,64 @@ _VARIANCE: Final = Rational(positive=True, low=Fraction(1, 2**80), high=Fraction
 """What the samplers can make."""
 _SIGNATURE: Final = Bytes(64, 64)
 _VERSION: Final = Integer(MECHANISM_VERSION, MECHANISM_VERSION)
-_SAMPLER: Final = Text(frozenset({EXACT_SAMPLER, CONTINUOUS}))
+_CENTRAL_SAMPLER: Final = Text(frozenset({EXACT_SAMPLER, CONTINUOUS, NO_SAMPLER}))
+_BITMAP: Final = Optional(Bytes(1, 1 << 12))
+"""A bit for each of 32,768 participants at most."""
+_MOST_PARTS: Final = 64
+_PART_FIELDS: Final[Mapping[str, Codec]] = {
+    "count": _COUNT,
+    "dimension": Optional(Integer(1, 2**40)),
+    "mechanism": Text(frozenset({GAUSSIAN, DISCRETE_GAUSSIAN, NO_NOISE})),
+    "noise_multiplier": Optional(_POSITIVE),
+    "sampler": _CENTRAL_SAMPLER,
+    "squared_sensitivity": Optional(Integer(1, 2**96)),
+    "variance": Optional(_VARIANCE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is released of one sample: an array of objects, each a `Central` without a sampling of its own."""
+
+    def encode(self, name: str, value: object) -> object:
+        """Returns the array."""
+        if not isinstance(value, tuple) or not all(isinstance(part, Central) for part in value):
+            raise InvalidParameterError(name, type(value).__name__, "a tuple of Central records")
+        raw = []
+        for part in value:
+            if part != Central(**{field: getattr(part, field) for field in _PART_FIELDS}):
+                allowed = f"parts with nothing but {', '.join(_PART_FIELDS)}"
+                raise InvalidParameterError(name, part.mechanism, allowed)
+            raw.append(
+                {field: codec.encode(f"{name}.{field}", getattr(part, field)) for field, codec in _PART_FIELDS.items()}
+            )
+        self.decode(name, raw)
+        return raw
+
+    def decode(self, name: str, raw: object) -> tuple[Central, ...]:
+        """Returns the parts."""
+        if not isinstance(raw, list) or not len(raw) <= _MOST_PARTS:
+            raise InvalidParameterError(name, type(raw).__name__, f"an array of at most {_MOST_PARTS} parts")
+        parts = []
+        for part in raw:
+            if not isinstance(part, dict) or part.keys() != _PART_FIELDS.keys():
+                raise InvalidParameterError(name, type(part).__name__, f"objects with {', '.join(_PART_FIELDS)}")
+            values = {field: codec.decode(f"{name}.{field}", part[field]) for field, codec in _PART_FIELDS.items()}
+            parts.append(Central(**values))
+        return tuple(parts)
+
+
+_FOLLOWING: Final = Integer(0, 2**20)
+
+_ABOUT: Final[Mapping[str, Codec]] = {
+    "label": Optional(Text()),
+    "run": Optional(Bytes(1, 64)),
+    "evidence": Optional(_HASH),
+}
+"""What a release is about: the same fields in each record of one."""
+
+_MEMBERS: Final[Mapping[str, Codec]] = {"members": _BITMAP, "cohort": Optional(_HASH)}
+"""Who is in a sum."""
 
 _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
     "header": (
@@ -250,7 +197,7 @@ _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
     "central": (
         Central,
         {
-            "mechanism": Text(frozenset({GAUSSIAN, DISCRETE_GAUSSIAN})),
+            "mechanism": Text(frozenset({GAUSSIAN, DISCRETE_GAUSSIAN, NO_NOISE, COMPOSED})),
             "mechanism_version": _VERSION,
             "noise_multiplier": Optional(_POSITIVE),
             "variance": Optional(_VARIANCE),
@@ -258,12 +205,43 @@ _KINDS: Final[Mapping[str, tuple[type[Any], Mapping[str, Codec]]]] = {
             "dimension": Optional(Integer(1, 2**40)),
             "sampling": Optional(SamplingCodec()),
             "count": _COUNT,
-            "sampler": _SAMPLER,
+            "sampler": _CENTRAL_SAMPLER,
             "epsilon": Optional(Rational()),
+        },
+    ),
+    "cohort": (
+        Cohort,
+        {
+            "cohort": _HASH,
+            "form": Member(MemberForm),
+            "members": Bytes(8, 1 << 12),
+        },
+    ),
+    "sum": (
+        Sum,
+        {
+            "session": Bytes(1, 64),
+            "invited": _PEOPLE,
+            "survivors": _PEOPLE,
+            "context": _HASH,
+            "roster": _HASH,
         },
     ),
     "head": (Head, {"signature": _SIGNATURE}),
     "close": (Close, {"signature": Optional(_SIGNATURE)}),
+}
+_ADDED: Final[Mapping[str, Mapping[str, Codec]]] = {
+    "reserve": _ABOUT,
+    "settle": _MEMBERS,
+    "central": {**_ABOUT, "following": _FOLLOWING, "parts": _Parts()},
+    "cohort": {"first": Integer(0, 2**32), "following": _FOLLOWING},
+    "sum": {**_ABOUT, **_MEMBERS},
+}
+"""Fields that a line has exactly if they are not at their default: lines of version 1 have none of them."""
+
+_DEFAULTS: Final = {
+    kind: {one.name: one.default for one in fields(_KINDS[kind][0]) if one.name in added and one.default is not MISSING}
+    for kind, added in _ADDED.items()
 }
 _NAMES: Final = {record: kind for kind, (record, _) in _KINDS.items()}
 _KEYS: Final = {
@@ -291,11 +269,18 @@ def encode(record: Record, previous: bytes) -> bytes:
     if kind is None:
         raise InvalidParameterError("record", type(record).__name__, "a record of a ledger")
     raw = {name: codec.encode(name, getattr(record, name)) for name, codec in _KINDS[kind][1].items()}
+    for name, codec in _ADDED.get(kind, {}).items():
+        if getattr(record, name) != _DEFAULTS[kind][name]:
+            raw[name] = codec.encode(name, getattr(record, name))
     raw["kind"] = kind
     raw["previous"] = _HASH.encode("previous", previous)
     if kind == "header":
         raw["schema"] = SCHEMA_VERSION
-    return _canonical(raw)
+    line = _canonical(raw)
+    if len(line) > MAX_LINE_BYTES:
+        longest = max(raw, key=lambda name: len(str(raw[name])))
+        raise InvalidParameterError(longest, f"a line of {len(line)} bytes", f"short enough for {MAX_LINE_BYTES} bytes")
+    return line
 
 
 def decode(line: bytes, number: int) -> tuple[Record, bytes]:
@@ -315,22 +300,40 @@ def decode(line: bytes, number: int) -> tuple[Record, bytes]:
     kind = raw.get("kind")
     schema = raw.get("schema")
     # True equals 1.
-    if kind == "header" and (type(schema) is not int or schema != SCHEMA_VERSION):
-        detail = f"{str(schema)[:20]}, and this program reads {SCHEMA_VERSION}"
+    if kind == "header" and (type(schema) is not int or schema not in READABLE_SCHEMAS):
+        detail = f"{str(schema)[:20]}, and this program reads {', '.join(map(str, sorted(READABLE_SCHEMAS)))}"
         raise BadRecordError(number, Fault.SCHEMA_VERSION, detail)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadRecordError(number, Fault.FIELDS, f"no kind of record is called {str(kind)[:40]!r}")
-    if raw.keys() != _KEYS[kind]:
-        unlike = min(raw.keys() ^ _KEYS[kind])
-        word = "missing" if unlike in _KEYS[kind] else "unknown"
-        raise BadRecordError(number, Fault.FIELDS, f"{unlike[:40]!r} is {word} in a record of the kind {kind}")
+    added = {name: codec for name, codec in _ADDED.get(kind, {}).items() if name in raw}
+    unlike = (raw.keys() - added.keys()) ^ _KEYS[kind]
+    if unlike:
+        first = min(unlike)
+        word = "missing" if first in _KEYS[kind] else "unknown"
+        raise BadRecordError(number, Fault.FIELDS, f"{first[:40]!r} is {word} in a record of the kind {kind}")
     record, codecs = _KINDS[kind]
     try:
-        values = {name: codec.decode(name, raw[name]) for name, codec in codecs.items()}
+        values = {name: codec.decode(name, raw[name]) for name, codec in {**codecs, **added}.items()}
         previous = _HASH.decode("previous", raw["previous"])
     except InvalidParameterError as error:
         raise BadRecordError(number, Fault.FIELDS, str(error)) from None
+    for name in added:
+        if values[name] == _DEFAULTS[kind][name]:
+            raise BadRecordError(number, Fault.CANONICAL_FORM, f"{name!r} is left out where it says nothing")
     return record(**values), previous
+
+
+def schema_of(header_line: bytes) -> int:
+    """Returns the schema version of a header's line that `decode` has read."""
+    return int(json.loads(header_line)["schema"])
+
+
+def schema_needed(record: Record) -> int:
+    """Returns the smallest schema version that has such a record."""
+    kind = _NAMES[type(record)]
+    added = any(getattr(record, name) != default for name, default in _DEFAULTS.get(kind, {}).items())
+    new = isinstance(record, Cohort | Sum) or (isinstance(record, Central) and record.mechanism in (NO_NOISE, COMPOSED))
+    return 2 if added or new else 1
 
 
 class _NotCanonicalError(ValueError):

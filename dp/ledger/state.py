@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from dp.errors import InvalidParameterError
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
 from dp.ledger.events import EventTable, Views, check_release
-from dp.ledger.records import Central, Close, Header, Record, Reserve, Settle
+from dp.ledger.participation import CohortTable
+from dp.ledger.records import Central, Close, Cohort, Header, Record, ReleaseRecord, Reserve, Settle, Sum, following
+from dp.ledger.time_limit import TimeLimit
 
 __all__ = ["LedgerState", "Place", "Release", "Replay", "replay"]
 
@@ -28,17 +30,20 @@ class Release:
     """A record of a release that was accepted.
 
     Args:
-        record: a round, or releases of one trusted party.
+        record: a round, releases of one trusted party, or a sum without noise.
         place: of the record.
         views: what it stands for.
-        survivors: participants in the sum; None if the record is no round, or one that is not settled.
-        settled: the place of the record that settles it; None like `survivors`.
+        survivors: participants in the sum; None of releases of one trusted party, and of a round that is not settled.
+        members, cohort: which, as in `Settle`; None where nobody said.
+        settled: the place of the record that settles a round; None if there is none.
     """
 
-    record: Reserve | Central
+    record: ReleaseRecord
     place: Place
     views: Views
     survivors: int | None = None
+    members: bytes | None = None
+    cohort: bytes | None = None
     settled: Place | None = None
 
     def as_before(self, place: Place) -> "Release":
@@ -47,7 +52,7 @@ class Release:
             return self
         # Before it is settled, what a round is taken for is what it promises.
         views = self.views._replace(realised=self.views.promised)
-        return replace(self, views=views, survivors=None, settled=None)
+        return replace(self, views=views, survivors=None, members=None, cohort=None, settled=None)
 
 
 class LedgerState:
@@ -69,6 +74,10 @@ class LedgerState:
         self._rounds: dict[int, int] = {}
         """Where the release of each round is among the releases."""
         self._last_round = 0
+        self._following = 0
+        """How many records have to come before the call that wrote the last one is complete; all are of its kind."""
+        self._calling: type[Record] = Header
+        self.cohorts = CohortTable()
 
     @property
     def last_round(self) -> int:
@@ -84,6 +93,9 @@ class LedgerState:
         """
         if self.closed and not isinstance(record, Header):
             raise LedgerRefusedError("a record", "the ledger is closed; continue it in a new file")
+        if self._following and (type(record) is not self._calling or following(record) != self._following - 1):
+            reason = f"{self._following} records of the same call have to come first: they count together"
+            raise LedgerRefusedError("a record", reason)
         if isinstance(record, Header):
             self._check_header(record)
         elif isinstance(record, Reserve):
@@ -92,12 +104,16 @@ class LedgerState:
                 raise LedgerRefusedError(
                     f"a reserve of round {record.round}", f"rounds rise, and the last one was {self._last_round}"
                 )
-        elif isinstance(record, Central):
+        elif isinstance(record, Central | Sum):
             self.views(record)
+            if isinstance(record, Sum):
+                self.cohorts.check_sum(record, invited=record.invited)
+        elif isinstance(record, Cohort):
+            self.cohorts.check(record)
         elif isinstance(record, Settle):
             self._check_settle(record)
 
-    def views(self, release: Reserve | Central) -> Views:
+    def views(self, release: ReleaseRecord) -> Views:
         """Returns what a release stands for, before it is settled.
 
         Raises:
@@ -109,19 +125,33 @@ class LedgerState:
     def apply(self, record: Record) -> None:
         """Takes a record that was checked into account."""
         self.place = self.place_of(record)
+        self._following = following(record)
+        self._calling = type(record)
         if isinstance(record, Header):
             self.closed = False
-        elif isinstance(record, Reserve | Central):
+        elif isinstance(record, Reserve | Central | Sum):
             if isinstance(record, Reserve):
                 self._rounds[record.round] = len(self.releases)
                 self._last_round = record.round
             views = self._events.views(record)
-            self.releases.append(Release(record=record, place=self.place, views=views))
+            here = Release(record=record, place=self.place, views=views)
+            if isinstance(record, Sum):
+                here = replace(here, survivors=record.survivors, members=record.members, cohort=record.cohort)
+            self.releases.append(here)
         elif isinstance(record, Settle):
             number = self._rounds[record.round]
             release = self.releases[number]
             views = self._events.views(release.record, record.survivors)
-            self.releases[number] = replace(release, views=views, survivors=record.survivors, settled=self.place)
+            self.releases[number] = replace(
+                release,
+                views=views,
+                survivors=record.survivors,
+                members=record.members,
+                cohort=record.cohort,
+                settled=self.place,
+            )
+        elif isinstance(record, Cohort):
+            self.cohorts.add(record)
         elif isinstance(record, Close):
             self.closed = True
 
@@ -156,6 +186,7 @@ class LedgerState:
         if not fewest <= settle.survivors <= most:
             allowed = f"from min_survivors, {fewest}, to invited, {most}"
             raise InvalidParameterError("survivors", settle.survivors, allowed)
+        self.cohorts.check_sum(settle, invited=most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +204,15 @@ class Replay:
     fault: BadRecordError | None = None
 
 
-def replay(records: Sequence[Record]) -> Replay:
+def replay(records: Sequence[Record], limit: TimeLimit | None = None) -> Replay:
     """Replays the records of a ledger, up to the first that may not come next.
 
     Args:
         records: in their order; the first is a header, as reading makes sure.
+        limit: of the time that it may take; None for no limit.
+
+    Raises:
+        AuditTimeError: it took longer.
     """
     if not records:
         return Replay(state=None)
@@ -185,7 +220,7 @@ def replay(records: Sequence[Record]) -> Replay:
     if not isinstance(first, Header):
         return Replay(state=None, stopped=Place(0, 1), fault=BadRecordError(1, Fault.CHAIN, "it is no header"))
     state = LedgerState(first)
-    for record in records[1:]:
+    for record in (limit or TimeLimit()).watch(records[1:], "at what its records say"):
         try:
             state.check(record)
         except (LedgerRefusedError, InvalidParameterError) as error:

@@ -9,7 +9,7 @@ nothing in the file.
 what happens in a crash, and `dp.ledger.audit` the same checks and sums from outside.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import wraps
@@ -19,18 +19,18 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from dp.checks import float_below
 from dp.durable import Turns
-from dp.errors import BudgetExceededError, InvalidParameterError
+from dp.errors import InvalidParameterError
 from dp.events import Event
+from dp.ledger.appender import Appender
 from dp.ledger.central import centrals_of
 from dp.ledger.chain import Chain
 from dp.ledger.epsilon import EpsilonTable
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
-from dp.ledger.events import Released
 from dp.ledger.file import LedgerFile, TornTail, ledger_errors
-from dp.ledger.reading import read_ledger
-from dp.ledger.records import NO_HEAD, Central, Close, Head, Header, Record, Reserve, Settle, encode, line_hash
+from dp.ledger.participation import MemberList
+from dp.ledger.reading import Reading, read_ledger
+from dp.ledger.records import NO_HEAD, Close, Head, Header, ReleaseRecord, Reserve, Settle, Sum, encode
 from dp.ledger.signing import LedgerKey
-from dp.ledger.spending import Spending
 from dp.ledger.state import LedgerState, replay
 from dp.vocabulary import SampleKnownTo
 
@@ -60,30 +60,23 @@ class Ledger:
     """A ledger that is open for writing; made by `create` or `open`, used as a context manager or closed by `close`.
 
     Guarantees:
-        When a method that writes returns, its record is on the disk. When it raises, nothing was written; or, after an
-        `OSError` or an interruption, perhaps something was, and the ledger has to be opened anew, which reads what is
-        there.
+        When a method that writes returns, its records are on the disk. When it raises, nothing was written; or, after
+        an `OSError` or an interruption, perhaps something was, and the ledger has to be opened anew, which reads what
+        is there. The records of one call count together or not at all, whatever a crash or a full disk leaves of them.
 
         Calls of several threads take turns: the check of the budget and the record are one step. A forked child is
         refused. So is every call after the file was removed, replaced, cut or written by somebody else.
 
         The promised epsilon of everything in the file, unsettled rounds in full, is never above the budget, but for
-        what `record_past` put there.
+        what `record_past` and `record_sum` put there.
     """
 
     def __init__(self, file: LedgerFile, state: LedgerState, table: EpsilonTable, key: LedgerKey | None) -> None:
         self._file = file
         self._state = state
-        self._table = table
         self._key = key
-        self._head = NO_HEAD
-        self._ends = {NO_HEAD: 0}
-        self._spending = Spending(table)
+        self._end = Appender(file, state, table)
         self._turns = Turns("ledger")
-        # False while file and memory may differ: what stops a call then leaves the ledger to be opened anew.
-        self._sound = True
-        for release in state.releases:
-            self._spending.add(release.views.promised)
 
     @classmethod
     def create(
@@ -108,7 +101,7 @@ class Ledger:
         header = replace(header, key=None if key is None else key.public_key)
         head = NO_HEAD
         if predecessors:
-            state, table, before = _read(predecessors)
+            state, table, before = _read(read_ledger(predecessors))
             head = before.head
             state.check(header)
             state.apply(header)
@@ -118,11 +111,10 @@ class Ledger:
         file = LedgerFile(Path(path), create=True)
         try:
             ledger = cls(file, state, table, key)
-            file.append(line)
+            ledger._end.begin(line, continues=head)
         except BaseException:
             file.close()
             raise
-        ledger._wrote((line,), continues=head)
         return ledger
 
     @classmethod
@@ -143,16 +135,16 @@ class Ledger:
         """
         file = LedgerFile(Path(path))
         try:
-            state, table, chain = _read((*predecessors, path))
+            # Of the file that is locked, not of what its path leads to by now.
+            state, table, chain = _read(read_ledger((*predecessors, path), last=file.read_from(0)))
             header_key = None if chain.header is None else chain.header.key
             if header_key != (None if key is None else key.public_key):
                 raise InvalidParameterError("key", key, "the one whose public half is in the header")
             ledger = cls(file, state, table, key)
+            ledger._end.resume(chain)
         except BaseException:
             file.close()
             raise
-        ledger._ends = dict(zip(chain.heads, chain.ends, strict=True)) | {chain.continues: 0}
-        ledger._head = chain.head
         return ledger
 
     @property
@@ -163,7 +155,7 @@ class Ledger:
     @property
     def head(self) -> bytes:
         """The hash of the last record: what clients hold the server to, and what is published as an anchor."""
-        return self._head
+        return self._end.head
 
     @property
     def torn(self) -> TornTail | None:
@@ -180,27 +172,27 @@ class Ledger:
     @_in_turn
     def spent(self) -> float:
         """The promised epsilon of everything so far: what is held against the budget."""
-        return self._spending.epsilon().value
+        return self._end.spending.epsilon().value
 
     @_in_turn
-    def would_exceed(self, release: Reserve | Central) -> bool:
+    def would_exceed(self, release: ReleaseRecord) -> bool:
         """Returns whether a release would spend more than the budget.
 
         Raises:
             InvalidParameterError: a figure of the record is wrong.
             UnsupportedEventError: no bound is known for such a release.
         """
-        return not self._with([self._promised(release)]).is_within(self._budget)
+        return not self._end.spending_with(release).is_within(float_below(self.header.budget))
 
     @_in_turn
-    def epsilon_with(self, release: Reserve | Central) -> float:
+    def epsilon_with(self, release: ReleaseRecord) -> float:
         """Returns the promised epsilon of everything so far and one more release.
 
         Raises:
             InvalidParameterError: a figure of the record is wrong.
             UnsupportedEventError: no bound is known for such a release.
         """
-        return self._with([self._promised(release)]).epsilon().value
+        return self._end.spending_with(release).epsilon().value
 
     @_in_turn
     def reserve(self, reserve: Reserve) -> bytes:
@@ -219,40 +211,94 @@ class Ledger:
             UnsupportedEventError: no bound is known for such a release.
             OSError: the disk refused.
         """
-        return self._release([reserve])
+        return self._end.release([reserve])
 
     @_in_turn
-    def settle(self, round_number: int, survivors: int) -> bytes:
-        """Says how many participants are in the sum of a reserved round.
+    def settle(
+        self, round_number: int, survivors: int, *, members: bytes | None = None, cohort: bytes | None = None
+    ) -> bytes:
+        """Says how many participants are in the sum of a reserved round, and which.
 
         A round that was not released stays unsettled: the server may have learned the sum, so it counts.
 
         Args:
             round_number: of the round.
             survivors: participants whose vectors and noise are in the sum.
+            members: which, as `members_bitmap` returns it; None leaves it unsaid.
+            cohort: the hash of the cohort that the bitmap is over, as `record_cohort` returns it; None leaves it
+                unsaid.
 
         Returns:
             The new head.
 
         Raises:
-            InvalidParameterError: survivors are fewer than the round's minimum or more than its invited.
+            InvalidParameterError: survivors are fewer than the round's minimum or more than its invited; or the bitmap
+                is not of so many, or the cohort not of as many as were invited.
             LedgerRefusedError: the round is not reserved, or settled already.
             OSError: the disk refused.
         """
-        return self._write(Settle(round=round_number, survivors=survivors))
+        return self._end.write([Settle(round=round_number, survivors=survivors, members=members, cohort=cohort)])
+
+    @_in_turn
+    def record_cohort(self, ids: Collection[int], *, salt: bytes | None = None) -> bytes:
+        """Says who can be in the sums of a cohort, so that bitmaps over it can be read; once for all its rounds.
+
+        Args:
+            ids: of its members, in any order.
+            salt: None holds the ids themselves. With a salt, of at least 16 random bytes that the operator keeps, the
+                ledger holds hashes: only who has the salt can look an id up.
+
+        Returns:
+            The hash of the cohort, for `settle`. Nothing is written where the ledger holds it already.
+
+        Raises:
+            InvalidParameterError: an id or the salt is out of range, or an id is there twice.
+            LedgerRefusedError: the ledger is closed.
+            OSError: the disk refused.
+        """
+        cohort = MemberList.of(ids, salt)
+        if cohort.digest not in self._state.cohorts:
+            self._end.write(cohort.records())
+        return cohort.digest
+
+    @_in_turn
+    def record_sum(self, record: Sum) -> bytes:
+        """Records a sum without noise that was released, whatever the budget: an audit shows that nothing bounds it.
+
+        Returns:
+            The new head.
+
+        Raises:
+            InvalidParameterError: a figure is out of its range.
+            LedgerRefusedError: the ledger is closed.
+            OSError: the disk refused.
+        """
+        return self._end.release([record], past=True)
 
     @_in_turn
     def spend(
-        self, event: Event, count: int = 1, *, known_to: SampleKnownTo | None = None, dimension: int = 1
+        self,
+        event: Event,
+        count: int = 1,
+        *,
+        known_to: SampleKnownTo | None = None,
+        dimension: int = 1,
+        label: str | None = None,
+        run: bytes | None = None,
+        evidence: bytes | None = None,
     ) -> bytes:
         """Counts releases to which one trusted party adds the noise: to be called before they are made.
 
         Args:
-            event: a `Gaussian` or `DiscreteGaussian`, perhaps on a sample, or several of them composed.
+            event: a `Gaussian` or `DiscreteGaussian`, or several of them composed, perhaps on a sample; or several of
+                all these composed, which count together or not at all.
             count: how many such releases.
             known_to: who knows the samples. It has no default: where there is a sample, it must be said. Against
                 whoever knows it a sample amplifies nothing.
             dimension: coordinates of the vectors that get discrete noise.
+            label: informative: what is released, 1 to 128 characters of ASCII.
+            run: informative: the id of the training or study that it is part of, 1 to 64 bytes.
+            evidence: informative: the SHA-256 of a document about it.
 
         Returns:
             The new head.
@@ -260,25 +306,39 @@ class Ledger:
         Raises:
             BudgetExceededError: they would spend more than the budget; nothing was written.
             UnlikeEventsError: their relation or unit is not that of the ledger.
-            UnsupportedEventError: this is no event of one trusted party.
-            InvalidParameterError: a figure is out of its range.
+            UnsupportedEventError: this is no event of one trusted party, or one without noise.
+            InvalidParameterError: a figure is out of its range, or there is a sample and `known_to` is not said.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension))
+        releases = centrals_of(self.header, event, count, known_to=known_to, dimension=dimension)
+        return self._end.release([replace(one, label=label, run=run, evidence=evidence) for one in releases])
 
     @_in_turn
     def record_past(
-        self, event: Event, count: int = 1, *, known_to: SampleKnownTo | None = None, dimension: int = 1
+        self,
+        event: Event,
+        count: int = 1,
+        *,
+        known_to: SampleKnownTo | None = None,
+        dimension: int = 1,
+        label: str | None = None,
+        run: bytes | None = None,
+        evidence: bytes | None = None,
     ) -> bytes:
         """Counts releases that were made already, as `spend` does, whatever the budget: an audit shows the excess.
+
+        A `NonPrivate` event, as `from_opacus` makes of steps without noise, is recorded too: nothing bounds it, and an
+        audit says so.
 
         Raises:
             UnlikeEventsError: their relation or unit is not that of the ledger.
             UnsupportedEventError: this is no event of one trusted party.
-            InvalidParameterError: a figure is out of its range.
+            InvalidParameterError: a figure is out of its range, or there is a sample and `known_to` is not said.
             OSError: the disk refused.
         """
-        return self._release(centrals_of(self.header, event, count, known_to=known_to, dimension=dimension), past=True)
+        releases = centrals_of(self.header, event, count, known_to=known_to, dimension=dimension, past=True)
+        about = [replace(one, label=label, run=run, evidence=evidence) for one in releases]
+        return self._end.release(about, past=True)
 
     @_in_turn
     def sign_head(self) -> bytes:
@@ -290,7 +350,7 @@ class Ledger:
         """
         if self._key is None:
             raise LedgerRefusedError("a signed head", "the ledger has no key")
-        return self._write(Head(signature=self._key.sign_head(self._head)))
+        return self._end.write([Head(signature=self._key.sign_head(self._end.head))])
 
     @_in_turn
     def finish(self) -> bytes:
@@ -300,16 +360,16 @@ class Ledger:
             LedgerRefusedError: the ledger is closed already.
             OSError: the disk refused.
         """
-        return self._write(Close(signature=None if self._key is None else self._key.sign_close(self._head)))
+        return self._end.write([Close(signature=None if self._key is None else self._key.sign_close(self._end.head))])
 
     @property
     def start(self) -> bytes:
         """A head whose `lines_since` are all lines of the file."""
-        return next(iter(self._ends))
+        return self._end.start
 
     def had(self, head: bytes) -> bool:
         """Returns whether this file had a head once, or continues it."""
-        return head in self._ends
+        return self._end.had(head)
 
     @_in_turn
     def lines_since(self, head: bytes) -> tuple[bytes, ...]:
@@ -321,9 +381,7 @@ class Ledger:
         Raises:
             InvalidParameterError: this file never had that head.
         """
-        if head not in self._ends:
-            raise InvalidParameterError("head", head.hex(), "a head that this file had")
-        return self._file.read_from(self._ends[head])
+        return self._end.lines_since(head)
 
     def close(self) -> None:
         """Closes and unlocks the file; a second call does nothing, nor does one in a forked child.
@@ -338,66 +396,14 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def _budget(self) -> float:
-        return float_below(self.header.budget)
 
-    def _release(self, releases: Sequence[Reserve | Central], *, past: bool = False) -> bytes:
-        promised = [self._promised(release) for release in releases]
-        spending = self._with(promised)
-        if not past and not spending.is_within(self._budget):
-            raise BudgetExceededError(spending.epsilon().value, float(self.header.budget))
-        claimed: list[Reserve | Central] = []
-        for release, one in zip(releases, promised, strict=True):
-            claimed.append(replace(release, epsilon=self._table.claim(one)))
-        return self._write(*claimed, spending=spending)
-
-    def _promised(self, release: Reserve | Central) -> Released:
-        # What has no record is refused before any formula meets it.
-        encode(release, self._head)
-        return self._state.views(release).promised
-
-    def _with(self, promised: Sequence[Released]) -> Spending:
-        spending = self._spending.copy()
-        for one in promised:
-            spending.add(one)
-        return spending
-
-    def _write(self, *records: Record, spending: Spending | None = None) -> bytes:
-        lines, head = [], self._head
-        for record in records:
-            self._state.check(record)
-            lines.append(encode(record, head))
-            head = line_hash(lines[-1])
-        if not self._sound:
-            raise LedgerRefusedError("an append", "an earlier one failed half-way: open the ledger anew")
-        self._sound = False
-        self._file.append(b"".join(lines))
-        for record in records:
-            self._state.apply(record)
-        self._wrote(lines)
-        if spending is not None:
-            self._spending = spending
-        self._sound = True
-        return head
-
-    def _wrote(self, lines: Sequence[bytes], continues: bytes | None = None) -> None:
-        if continues is not None:
-            self._ends[continues] = 0
-        for line in lines:
-            end = self._ends[self._head] + len(line)
-            self._head = line_hash(line)
-            self._ends[self._head] = end
-
-
-def _read(paths: Sequence[_PathLike]) -> tuple[LedgerState, EpsilonTable, Chain]:
+def _read(reading: Reading) -> tuple[LedgerState, EpsilonTable, Chain]:
     """Returns what a ledger's files say, their epsilons, and the last file.
 
     Raises:
         BadRecordError: there is a fault; the first is raised.
         OSError: a file cannot be read, and no file before it has a fault.
     """
-    reading = read_ledger(paths)
     replayed = replay(reading.records)
     state = replayed.state
     table = EpsilonTable(Fraction(1) if state is None else state.header.delta)

@@ -43,6 +43,7 @@ from dp.events import (
     Event,
     Skellam,
 )
+from dp.float_events import ignoring
 from dp.mechanisms.clipping import CLIP_RANGE
 from dp.mechanisms.float_vectors import root_above
 from dp.vocabulary import Relation
@@ -131,7 +132,7 @@ class AdaptiveClipping:
             raise InvalidParameterError("norm", type(norm).__name__, "a number, at least 0 and finite")
         return 1 if norm <= self.clip_norm else -1
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def updated(self, noisy_sum: int, contributors: int) -> Self:
         """Returns the clipping of the next round.
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from dp.checks import check_member, check_real
 from dp.errors import InvalidParameterError
+from dp.float_events import ignoring
 from dp.mechanisms.float_vectors import Vector, as_float64, largest_magnitude, root_above
 from dp.vocabulary import Relation
 
@@ -105,7 +106,7 @@ class ClippedLayers:
         return _sensitivity(self.norm_bound, relation)
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def clip(vector: npt.NDArray[Any], clip_norm: float) -> Clipped:
     """Returns the vector, scaled down to the clip norm if it is longer.
 
@@ -132,7 +133,7 @@ def clip(vector: npt.NDArray[Any], clip_norm: float) -> Clipped:
     return Clipped(*_clipped("vector", vector, bound), bound)
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def clip_layers(layers: Sequence[npt.NDArray[Any]], clip_norms: Sequence[float]) -> ClippedLayers:
     """Returns each layer scaled down to its own clip norm if it is longer.
 

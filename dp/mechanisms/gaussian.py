@@ -38,12 +38,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from dp.checks import check_count, check_member, check_real
 from dp.errors import InvalidParameterError
 from dp.events import DiscreteGaussian
+from dp.float_events import ignoring
 from dp.mechanisms.clipping import CLIP_RANGE, clip
 from dp.mechanisms.float_vectors import Vector, as_float64, root_above
 from dp.mechanisms.lattice import LARGEST_ROUNDED, add_rounded, exact_multiple, from_lattice
@@ -156,7 +156,7 @@ class GaussianMechanism:
         """The most vectors that `release_sum` adds up; millions and more."""
         return LARGEST_ROUNDED // (math.ceil(exact_multiple(self.clip_norm, spacing=self.spacing)) + 1)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def release(self, vector: npt.NDArray[Any]) -> Vector:
         """Returns one vector with noise.
 
@@ -176,7 +176,7 @@ class GaussianMechanism:
         """
         return self._release(vector, discrete_gaussian(self.variance, self.dimension), Keystream.fresh())
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def release_sum(self, vectors: Iterable[npt.NDArray[Any]]) -> Vector:
         """Returns the sum of clipped vectors, with noise.
 

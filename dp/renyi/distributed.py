@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dp.errors import UnsupportedEventError
 from dp.events import Composed, DistributedDiscreteGaussian, Event, SampledWithoutReplacement, Skellam
+from dp.float_events import ignoring
 from dp.renyi.sampled_curves import WithoutReplacementCurve
 
 __all__ = ["distributed_discrete_gaussian_rdp", "has_shares", "ratio", "shares_rdp", "skellam_rdp"]
@@ -25,6 +26,12 @@ _MOST_SHARES: Final = 2**20
 
 _NO_TAU_FROM: Final = 10.0**3
 """From this variance on tau is below e^-9000, which as a float is 0."""
+
+_LARGEST_ORDER: Final = 2.0**40
+"""Far above every order that an accountant asks for."""
+
+_MOST_TURNS: Final = 2**12
+"""Curves of at most this many numbers of shares are small: 100 kB."""
 
 _ROW: Final = 2**10
 """Running sums go over rows of this many terms and then over the rows, to round 2**11 times instead of 2**20."""
@@ -87,7 +94,7 @@ def distributed_discrete_gaussian_rdp(orders: _Array, event: DistributedDiscrete
     Cost:
         For n shares some 100 n ns the first time; a million of them are as many as count.
     """
-    curves = _curves(event)
+    curves = _small_curves(event) or _curves(event)
     at = np.searchsorted(curves.turns, orders)
     first = orders * curves.squared[at] / 2 + curves.excess[at]
     bounds: _Array = np.minimum(first, orders * (curves.other / 2))
@@ -101,6 +108,8 @@ class _Curves:
     `squared` is D2^2 and `excess` tau d, for 1, 2, ... shares. The first bound falls with the shares up to as many as
     there are `turns` below alpha, and then rises, for D2^2 falls ever more slowly and tau grows ever faster. `other` is
     the least D2^2 + 2 D1 tau + tau^2 d or (D2 + sqrt(d) tau)^2.
+
+    Numbers of shares at which no order turns are left out: of a million usually nearly all.
     """
 
     squared: _Array
@@ -109,14 +118,26 @@ class _Curves:
     other: float
 
 
+@lru_cache(maxsize=512)
+def _small_curves(event: DistributedDiscreteGaussian) -> _Curves | None:
+    """Returns the curves of an event if they are small, which those of nearly all are: many of them are remembered."""
+    curves = _curves(event)
+    return curves if curves.turns.size <= _MOST_TURNS else None
+
+
 @lru_cache(maxsize=4)
 def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     shares = min(event.shares, _MOST_SHARES)
+    dimension = float(event.dimension)
+    squared_of_one = ratio(event.squared_sensitivity, event.local_variance)
+    if _first_term(event.local_variance) == 0:
+        # Then tau is 0 however many shares there are.
+        least = squared_of_one / shares
+        return _Curves(np.array([least]), np.zeros(1), np.zeros(0), min(least, math.sqrt(least) ** 2))
     tau = _tau(float(event.local_variance), shares)
     n = np.arange(1, shares + 1, dtype=np.float64)
-    squared = ratio(event.squared_sensitivity, event.local_variance) / n
+    squared = squared_of_one / n
     absolute = event.l1_sensitivity / math.sqrt(event.local_variance) / np.sqrt(n)
-    dimension = float(event.dimension)
     with np.errstate(over="ignore"):
         second = (squared + 2 * absolute * tau + tau * tau * dimension).min()
         third = ((np.sqrt(squared) + math.sqrt(dimension) * tau) ** 2).min()
@@ -124,10 +145,18 @@ def _curves(event: DistributedDiscreteGaussian) -> _Curves:
     # D2^2 may be too small to differ from one n to the next: then its part does not matter, and neither does the turn.
     with np.errstate(divide="ignore", invalid="ignore"):
         turns = np.nan_to_num(np.diff(excess) / (-np.diff(squared) / 2), nan=math.inf, posinf=math.inf)
-    return _Curves(squared, excess, turns, float(min(second, third)))
+    # No order is below 1 or above the last: the turns before and after these are all passed, or none is.
+    first, last = np.searchsorted(turns, (1.0, _LARGEST_ORDER))
+    kept = slice(first, last + 1)
+    return _Curves(squared[kept].copy(), excess[kept].copy(), turns[first:last].copy(), float(min(second, third)))
 
 
-@np.errstate(under="ignore")
+def _first_term(local_variance: Fraction) -> float:
+    """Returns the largest term of tau, that of k = 1."""
+    return math.exp(-(math.pi**2) * min(float(local_variance), _NO_TAU_FROM))
+
+
+@ignoring("under")
 def _tau(local_variance: float, shares: int) -> _Array:
     """Returns tau for 1, 2, ..., `shares` shares."""
     k = np.arange(shares, dtype=np.float64)

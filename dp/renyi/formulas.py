@@ -40,7 +40,8 @@ def _skellam_rdp(orders: _Array, event: Skellam) -> _Array:
     # most alpha D2^2/2mu (1 + 3/alpha), is smaller.
     if event.variance > 8 * LARGEST_VARIANCE:
         return published
-    return np.minimum(published, numerical_skellam_rdp(orders, event))
+    smaller: _Array = np.minimum(published, numerical_skellam_rdp(orders, event))
+    return smaller
 
 
 FORMULAS: Final[Mapping[type[Event], Callable[[_Array, Any], _Array]]] = {

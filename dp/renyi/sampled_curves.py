@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.renyi.binomials import log_binomials
 
 __all__ = ["Curve", "PoissonSampledCurve", "SampledCurve", "WithoutReplacementCurve"]
@@ -55,7 +56,7 @@ class SampledCurve(ABC):
         share = order - low
         return ((1 - share) * self._moment(low) + share * self._moment(low + 1)) / (order - 1)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def _moment(self, order: int) -> float:
         """Returns (alpha - 1) rho(alpha) for an integer alpha."""
         if order not in self._known:

@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.renyi.binomials import log_binomials
 from dp.renyi.turning_order import turning_order
 
@@ -64,7 +65,7 @@ _LARGEST_SIGMA: Final = 1e150
 """Above it 1/sigma^2 may vanish, and the divergence at this sigma is an upper bound."""
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def poisson_gaussian_rdp(order: float, probability: _Array, noise_multiplier: _Array) -> _Array:
     """Returns the divergence of one order for many pairs of sampling probability and noise multiplier.
 

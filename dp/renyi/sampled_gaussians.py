@@ -1,4 +1,4 @@
-"""The sum of the curves of many sampled Gaussians, evaluated as one array."""
+"""The sum of the curves of many sampled Gaussians, continuous or discrete, evaluated as one array."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
 from dp.special import erf
 
 __all__ = ["SampledGaussian", "SampledGaussianFormula", "SampledGaussians"]
@@ -54,18 +55,29 @@ class SampledGaussians:
         """How many differ."""
         return len(self.part)
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def rdp(self, order: float) -> float:
         """Returns the sum of their bounds at one order."""
         return float(self.count @ self.formula(order, self.part, self.noise_multiplier))
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def precision(self) -> float:
         """Returns the sum of 1/sigma^2, as if none were sampled."""
         with np.errstate(over="ignore", divide="ignore"):
             return float(self.count @ (1 / self.noise_multiplier / self.noise_multiplier))
 
-    @np.errstate(over="ignore", under="ignore")
+    @ignoring("over", "under")
     def total_variation(self) -> float:
         """Returns the sum of their total variation distances."""
         return float(self.count @ (self.part * erf(1 / (math.sqrt(8) * self.noise_multiplier))))
+
+    @ignoring("divide", "over", "under")
+    def discrete_total_variation(self) -> float:
+        """Returns a bound on the sum of their total variation distances where the Gaussians are discrete.
+
+        Discrete ones may be farther apart than continuous ones. Their Kullback-Leibler divergence is 1/2sigma^2; the
+        better of Pinsker's and Bretagnolle and Huber's inequality is used.
+        """
+        kl_divergence = 0.5 / self.noise_multiplier / self.noise_multiplier
+        distance = np.minimum(np.sqrt(kl_divergence / 2), np.sqrt(-np.expm1(-kl_divergence)))
+        return float(self.count @ (self.part * distance))

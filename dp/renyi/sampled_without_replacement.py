@@ -24,6 +24,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.float_events import ignoring
+
 __all__ = ["gaussian_without_replacement_rdp"]
 
 _Array = npt.NDArray[np.float64]
@@ -45,7 +47,7 @@ _LARGEST_SIGMA: Final = 1e150
 """Outside of these a float or the quadrature may overflow; the divergence only falls as sigma grows."""
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def gaussian_without_replacement_rdp(order: float, fraction: _Array, noise_multiplier: _Array) -> _Array:
     """Returns a bound on the divergence of one order for many pairs of sampled part and noise multiplier.
 

@@ -43,6 +43,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.events import Skellam
+from dp.float_events import ignoring
 
 __all__ = [
     "LARGEST_ORDER_TIMES_SHIFT",
@@ -87,7 +88,7 @@ _EXACT_PARTS: Final = 2.0**28
 """2**20 values of t, each below 32, add up to less than 2**53 of these parts: floats hold the sums exactly."""
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def numerical_skellam_rdp(orders: _Array, event: Skellam) -> _Array:
     """Returns this module's bound on the Renyi divergences of an event, where there is one.
 
@@ -151,7 +152,7 @@ class _Terms:
     near_one: bool
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def _log_sums(terms: _Terms, shifts: _Integers) -> _Array:
     """Returns log S, rounded upwards but for the last digits, for each shift."""
     result = np.empty(len(shifts))
@@ -276,7 +277,7 @@ class _Table:
 
 
 @lru_cache(maxsize=4)
-@np.errstate(under="ignore")
+@ignoring("under")
 def _table(variance: float, size: int) -> _Table:
     """Returns the table for all |x| up to `size`, and some more."""
     # The ratios forget their start within some standard deviations, a guess of which is exact for large x.

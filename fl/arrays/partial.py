@@ -14,14 +14,17 @@ Rules of this file:
 import hashlib
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from fl.arrays.schema import Arrays, ArraySchema, ArraySpec, NamedArrays
 from fl.arrays.statistics import is_running_statistic
+from fl.checks import plain
 from fl.errors import SchemaMismatchError
 from secagg import InvalidParameterError
 
@@ -252,9 +255,12 @@ def _matched(schema: ArraySchema, patterns: Iterable[str]) -> set[str | int]:
 
 def _listed(parameter: str, names: Iterable[str | int]) -> list[str | int]:
     # A text is an iterable of its letters, each of which is a pattern.
-    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+    listed: list[str | int] | None = None
+    if not isinstance(names, str | bytes):
+        with suppress(TypeError, ValueError):
+            listed = [int(name) if isinstance(name, np.integer) else plain(name) for name in names]
+    if listed is None:
         raise InvalidParameterError(parameter, type(names).__name__, "a list")
-    listed = list(names)
     if not listed:
         raise InvalidParameterError(parameter, [], "at least one")
     return listed

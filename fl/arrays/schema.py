@@ -17,6 +17,8 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from fl.arrays.bfloat16 import is_bfloat16
+from fl.checks import plain
 from fl.errors import SchemaMismatchError
 from secagg import InvalidParameterError
 
@@ -40,7 +42,7 @@ _DTYPES: Final = frozenset(
     {np.dtype(f"float{bits}") for bits in (16, 32, 64)}
     | {np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 )
-_ALLOWED_DTYPES: Final = "float16, float32, float64, or an integer of 8, 16, 32 or 64 bits"
+_ALLOWED_DTYPES: Final = "float16, float32, float64, bfloat16 of ml_dtypes, or an integer of 8, 16, 32 or 64 bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class ArraySpec:
     dtype: np.dtype[Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain(self.name))
         if type(self.name) not in {str, int}:
             raise InvalidParameterError("name", type(self.name).__name__, "a str (mapping key) or an int (list index)")
         if type(self.shape) is not tuple or any(type(length) is not int or length < 0 for length in self.shape):
@@ -74,6 +77,11 @@ class ArraySpec:
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the entries are floats, bfloat16 among them; else they are integers."""
+        return self.dtype.kind not in "iu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +106,11 @@ class ArraySchema:
         if type(self.entries) is not tuple or not all(type(entry) is ArraySpec for entry in self.entries):
             raise InvalidParameterError("entries", type(self.entries).__name__, "a tuple of ArraySpec")
         names = [entry.name for entry in self.entries]
-        if self.kind == "list":
+        object.__setattr__(self, "kind", plain(self.kind))
+        if type(self.kind) is str and self.kind == "list":
             if any(type(name) is not int for name in names) or names != list(range(len(names))):
                 raise InvalidParameterError("entries", names, "named 0, 1, 2, … in a list")
-        elif self.kind == "dict":
+        elif type(self.kind) is str and self.kind == "dict":
             if any(type(name) is not str for name in names) or names != sorted(set(cast("list[str]", names))):
                 raise InvalidParameterError("entries", names, "named by distinct str keys in sorted order in a dict")
             for name in cast("list[str]", names):
@@ -173,10 +182,11 @@ class ArraySchema:
 
 def _items(arrays: Arrays) -> list[tuple[str | int, Any]]:
     if isinstance(arrays, Mapping):
-        for name in arrays:
+        named = [(plain(name), array) for name, array in arrays.items()]
+        for name, _ in named:
             if type(name) is not str:
                 raise SchemaMismatchError("container", f"a key of type {type(name).__name__}", "str keys")
-        return sorted(arrays.items())
+        return sorted(named)
     if isinstance(arrays, (list, tuple)):
         return list(enumerate(arrays))
     raise SchemaMismatchError("container", f"a {type(arrays).__name__}", "a list, tuple or dict of numpy arrays")
@@ -197,6 +207,8 @@ def _describe(arrays: Arrays) -> tuple[Literal["list", "dict"], tuple[ArraySpec,
 def _native(dtype: np.dtype[Any], name: str | int) -> np.dtype[Any]:
     if not isinstance(dtype, np.dtype):
         raise InvalidParameterError("dtype", type(dtype).__name__, "a numpy dtype, such as numpy.dtype('float32')")
+    if is_bfloat16(dtype):
+        return dtype
     if dtype.kind not in "fiu":
         # Some of numpy's newer types, such as strings of any length, have no byte order to ask for.
         raise SchemaMismatchError(f"dtype of array {name!r}", str(dtype), _ALLOWED_DTYPES)

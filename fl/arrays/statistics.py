@@ -31,7 +31,7 @@ def undeclared(schema: ArraySchema, averaged: Collection[str | int] = ()) -> tup
     return tuple(
         entry.name
         for entry in schema.entries
-        if entry.name not in averaged and (entry.dtype.kind in "iu" or is_running_statistic(entry.name))
+        if entry.name not in averaged and (not entry.is_float or is_running_statistic(entry.name))
     )
 
 

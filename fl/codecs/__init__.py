@@ -1,7 +1,7 @@
 """From a vector of floats to the words that a session sums, and from the sum back to a mean.
 
-`WeightedMean` is the usual way, from arrays to words and back; `Quantizer` is its grid. The rest saves bytes, and none
-of it adds noise:
+`WeightedMean` is the usual way, from arrays to words and back; `Quantizer` is its grid. `IntegerSum` is for exact sums
+of integers, `ValueSums` for losses and counts. The rest saves bytes. None of all this adds noise:
 
 * `LowBit`: one to eight bits a coordinate, after a `Rotation` (Suresh et al. 2017, "Distributed Mean Estimation with
   Limited Communication").
@@ -15,6 +15,7 @@ of it adds noise:
 
 from typing import TYPE_CHECKING
 
+from fl.codecs.integer_sum import IntegerSum
 from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from fl.lazy import loader
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
     from fl.codecs.low_bit import LowBit, best_range_factor, expected_squared_error, unbiased_range_factor
     from fl.codecs.rotation import Rotation, RotationBuffers, padded
     from fl.codecs.sparsify import PositionsLeakError, RandomK, sparsifier
+    from fl.codecs.value_sums import ValueSums
 
 __all__ = [
     "ErrorFeedback",
+    "IntegerSum",
     "LowBit",
     "PositionsLeakError",
     "Quantizer",
     "RandomK",
     "Rotation",
     "RotationBuffers",
+    "ValueSums",
     "WeightedMean",
     "best_range_factor",
     "expected_squared_error",
@@ -50,6 +54,7 @@ __getattr__ = loader(
         "RandomK": "sparsify",
         "Rotation": "rotation",
         "RotationBuffers": "rotation",
+        "ValueSums": "value_sums",
         "best_range_factor": "low_bit",
         "expected_squared_error": "low_bit",
         "padded": "rotation",

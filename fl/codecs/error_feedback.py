@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.checks import check_integer
+from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidStateError
 from secagg.protocol import SnapshotRole, read_snapshot, write_snapshot
 
@@ -84,7 +85,7 @@ class ErrorFeedback:
         view.flags.writeable = False
         return view
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def add(self, vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Returns vector + residual, in new memory: what this round should send.
 
@@ -104,7 +105,7 @@ class ErrorFeedback:
         _check_finite("vector", total)
         return total
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def keep(self, intended: npt.NDArray[np.float64], sent: npt.NDArray[np.float64]) -> None:
         """Remembers what the encoder left out of a vector.
 

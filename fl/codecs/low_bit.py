@@ -9,7 +9,8 @@ et al. 2017 §3; Vargaftik et al. 2021).
 
 Bits: the modulus is the smallest that holds clients * (2**bits - 1), of bits + ceil(log2(clients)) bits at most, and L
 the largest number of levels whose sum it holds, 2**bits - 1 at least. Weights need no room: the quantiser scales by
-w / weight_cap before it rounds, and a client of that weight has (w / weight_cap) * L steps.
+w / weight_cap before it rounds, and a client of that weight has (w / weight_cap) * L steps. So a cap that is far above
+the levels is refused, with the bits that it needs.
 
 Range: with S survivors of one weight and z standard normal, a coordinate's squared error is about s**2 times
 
@@ -34,6 +35,7 @@ import numpy.typing as npt
 from fl.checks import check_integer, check_number
 from fl.codecs.quantize import Quantizer
 from fl.codecs.rotation import Rotation, padded
+from fl.float_events import ignoring
 from secagg import InvalidInputError
 
 __all__ = ["LowBit", "best_range_factor", "expected_squared_error", "unbiased_range_factor"]
@@ -78,6 +80,8 @@ class LowBit:
 
     Raises:
         InvalidParameterError: a parameter is out of its range.
+        GridTooCoarseError: so few bits leave a client of weight 1 less than a step: the usual error of a mean of such
+            clients would exceed the range. `needed` is of `bits`.
 
     Security:
         As of `Quantizer`: the server learns the mean and the sum of the weights. There is no noise, so nothing more is
@@ -99,6 +103,7 @@ class LowBit:
         object.__setattr__(self, "clients", check_integer("clients", self.clients, low=1, high=_MAX_CLIENTS))
         object.__setattr__(self, "clip_norm", check_number("clip_norm", self.clip_norm, low=_NORMS[0], high=_NORMS[1]))
         length = padded(self.dimension)
+        object.__setattr__(self, "dimension", int(self.dimension))
         modulus_bits = (self.clients * (2**self.bits - 1)).bit_length()
         levels = (2**modulus_bits - 1) // self.clients
         factor = self.range_factor
@@ -107,7 +112,10 @@ class LowBit:
             self, "range_factor", check_number("range_factor", factor, low=_FACTORS[0], high=_FACTORS[1])
         )
         largest = self.clip_norm / math.sqrt(length) * factor
-        object.__setattr__(self, "quantizer", Quantizer(largest, modulus_bits, self.clients, self.weight_cap))
+        quantizer = Quantizer(largest, modulus_bits, self.clients, self.weight_cap)
+        quantizer.check_fineness(self.bits)
+        object.__setattr__(self, "quantizer", quantizer)
+        object.__setattr__(self, "weight_cap", quantizer.weight_cap)
         object.__setattr__(self, "rotation", Rotation(self.dimension, self.seed, np.float64))
 
     @property
@@ -134,7 +142,23 @@ class LowBit:
         # Every part has a fixed length, so their concatenation is unambiguous.
         return hashlib.sha256(_LABEL + settings + self.seed).digest()
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
+    def error_bound(self, survivors: int, *, total_weight: int) -> float:
+        """Returns what no entry of the mean (of vectors no longer than `clip_norm`) is ever off by.
+
+        It is the L2 norm of all that rounding adds and the range cuts off, and so far above the usual error. It is a
+        `tolerance` for `fl.restore`.
+
+        Args:
+            survivors: S, the clients in the sum.
+            total_weight: the sum of their weights.
+
+        Raises:
+            InvalidParameterError: a number is out of its range.
+        """
+        rounding = self.quantizer.error_bound(survivors, total_weight) * math.sqrt(self.rotation.padded_dimension)
+        return rounding + self.clip_norm + self.rotation.norm_error(rounding + 2 * self.clip_norm)
+
     def encode(self, vector: npt.NDArray[np.float64], weight: int) -> npt.NDArray[Any]:
         """Returns the words that a client masks.
 
@@ -163,7 +187,7 @@ class LowBit:
             vector = vector * (self.clip_norm / norm)
         return self.quantizer.encode(self.rotation.forward(vector), weight)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[npt.NDArray[np.float64], int]:
         """Returns the weighted mean of the clipped vectors, and the sum of the weights.
 
@@ -205,7 +229,6 @@ def expected_squared_error(range_factor: float, levels: int, survivors: int) -> 
     return _rounding_variance(factor, levels) / survivors + max(clipped, 0.0)
 
 
-@lru_cache(maxsize=64)
 def best_range_factor(levels: int, *, survivors: int) -> float:
     """Returns the range factor with the least `expected_squared_error`, a multiple of 1/16.
 
@@ -217,6 +240,11 @@ def best_range_factor(levels: int, *, survivors: int) -> float:
         InvalidParameterError: a parameter is out of its range.
     """
     levels = check_integer("levels", levels, low=1, high=_MOST_LEVELS)
+    return _best_range_factor(levels, check_integer("survivors", survivors, low=1, high=_MAX_CLIENTS))
+
+
+@lru_cache(maxsize=64)
+def _best_range_factor(levels: int, survivors: int) -> float:
     factors = [step / _STEPS for step in range(1, _STEPS * _WIDEST + 1)]
     return min(factors, key=lambda factor: expected_squared_error(factor, levels, survivors))
 

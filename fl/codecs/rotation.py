@@ -36,7 +36,8 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fl.checks import check_integer
+from fl.checks import check_integer, is_number
+from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidParameterError, Suite
 from secagg.primitives import keystream
 
@@ -179,8 +180,7 @@ class Rotation(Generic[_Float]):
         Args:
             norm: an upper bound on the norm of what is rotated, at least 0.
         """
-        numbers = (int, float, np.integer, np.floating)
-        if isinstance(norm, bool) or not isinstance(norm, numbers) or not 0 <= norm < math.inf:
+        if not is_number(norm) or not 0 <= norm < math.inf:
             raise InvalidParameterError("norm", norm, "a finite number, at least 0")
         limits = np.finfo(self._buffers.dtype)
         unit = float(limits.eps) / 2
@@ -194,7 +194,7 @@ class Rotation(Generic[_Float]):
         # This calculation rounds as well, by less than 2**-40 of its result.
         return (relative * float(norm) + underflow) * (1 + 2.0**-40)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def forward(self, vector: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the rotated vector H D x.
 
@@ -221,7 +221,7 @@ class Rotation(Generic[_Float]):
         self._transform(start, other, start)
         return out
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def inverse(self, rotated: npt.NDArray[_Float], out: npt.NDArray[_Float] | None = None) -> npt.NDArray[_Float]:
         """Returns the first d coordinates of D H y, where y may be a sum or a mean of rotated vectors.
 

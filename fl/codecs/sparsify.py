@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fl.checks import check_integer
+from fl.float_events import ignoring
 from secagg import InvalidInputError, InvalidParameterError, LocalError, Suite
 from secagg.primitives import SEEK_BYTES, keystream
 
@@ -60,9 +61,9 @@ def sparsifier(method: str, length: int, kept: int, seed: bytes) -> "RandomK":
         PositionsLeakError: the method is "top-k".
         InvalidParameterError: it is another, or a parameter is out of its range.
     """
-    if method == "top-k":
+    if isinstance(method, str) and method == "top-k":
         raise PositionsLeakError(method)
-    if method != "random-k":
+    if not isinstance(method, str) or method != "random-k":
         raise InvalidParameterError("method", method, "'random-k'")
     return RandomK(length, kept, seed)
 
@@ -128,7 +129,7 @@ class RandomK:
         _check("vector", vector, self._length)
         return vector[self._indices]
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def spread(self, values: npt.NDArray[np.float64], *, unbiased: bool) -> npt.NDArray[np.float64]:
         """Returns the vector that a selection, or a mean of selections, stands for; zero elsewhere.
 
@@ -142,8 +143,11 @@ class RandomK:
 
         Raises:
             InvalidInputError: the values are unusable, or scaling overflows.
+            InvalidParameterError: `unbiased` is no bool.
         """
         _check("values", values, self.kept)
+        if not isinstance(unbiased, bool | np.bool_):
+            raise InvalidParameterError("unbiased", type(unbiased).__name__, "a bool")
         if unbiased:
             with np.errstate(over="ignore"):
                 values = values * (self._length / self.kept)

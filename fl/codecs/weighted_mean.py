@@ -5,7 +5,6 @@ A client masks what `WeightedMean.encode` returns; the server hands the session'
 so that a client whose settings differ cannot take part by mistake.
 """
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,8 +15,12 @@ import numpy.typing as npt
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.arrays.statistics import is_running_statistic
+from fl.checks import check_names
+from fl.codecs.own_clips import ClipsByName, OwnClips
 from fl.codecs.quantize import Quantizer
+from fl.codecs.session_terms import application_of, session_of
 from fl.errors import UndeclaredArraysError
+from fl.float_events import ignoring
 from secagg import AdversaryModel, Certificate, InvalidInputError, InvalidParameterError, SessionParams, Suite
 from secagg.primitives import word_dtype
 
@@ -25,7 +28,6 @@ __all__ = ["WeightedMean"]
 
 _LABEL: Final = b"fl weighted mean 1"
 _SETTINGS: Final = struct.Struct("<dBQQ")
-_MAX_APPLICATION_BYTES: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,15 @@ class WeightedMean:
         weight_cap: the largest weight of a client, such as the most training examples that count.
         averaged: the names of running statistics, as of batch normalisation, that are averaged on purpose. Their
             entries are clipped as all others are.
+        clips: by name, the largest magnitude of an entry of arrays that are clipped on their own, as of counters and
+            running statistics. Their grid is as fine, relative to that.
 
     Raises:
         UndeclaredArraysError: the schema has running statistics that are not named: leave them out, or name them.
-        InvalidParameterError: a parameter is out of its range.
+        InvalidParameterError: a parameter is out of its range, or a name is no array's.
         ModulusTooSmallError: the modulus is too small for the number of clients.
+        GridTooCoarseError: it is too small for the weights: the usual error of a mean of clients of weight 1 would
+            exceed the clip.
 
     Security:
         The server learns the mean and the sum of the weights of the survivors, and no single weight. A
@@ -57,22 +63,32 @@ class WeightedMean:
     clients: int
     weight_cap: int
     averaged: tuple[str | int, ...] = ()
+    clips: ClipsByName = ()
+    own_clips: OwnClips = field(init=False, repr=False, compare=False)
     quantizer: Quantizer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.schema, ArraySchema):
             raise InvalidParameterError("schema", type(self.schema).__name__, "an ArraySchema: see ArraySchema.of")
-        object.__setattr__(self, "averaged", tuple(self.averaged))
+        object.__setattr__(self, "averaged", check_names("averaged", self.averaged))
+        quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        own = OwnClips.of(self.clips, self.schema, clip=quantizer.clip)
+        object.__setattr__(self, "own_clips", own)
+        object.__setattr__(
+            self, "clips", tuple((self.schema.entries[place].name, clip) for place, *_, clip in own.parts)
+        )
+        declared = {*self.averaged, *dict(self.clips)}
         missed = tuple(
             entry.name
             for entry in self.schema.entries
-            if is_running_statistic(entry.name) and entry.name not in self.averaged
+            if is_running_statistic(entry.name) and entry.name not in declared
         )
         if missed:
             raise UndeclaredArraysError(missed)
-        quantizer = Quantizer(self.clip, self.modulus_bits, self.clients, self.weight_cap)
+        quantizer.check_fineness()
         object.__setattr__(self, "quantizer", quantizer)
-        object.__setattr__(self, "clip", quantizer.clip)
+        for name in ("clip", "modulus_bits", "clients", "weight_cap"):
+            object.__setattr__(self, name, getattr(quantizer, name))
 
     @property
     def vector_length(self) -> int:
@@ -88,12 +104,10 @@ class WeightedMean:
         Returns:
             A label, a SHA-256 digest of all settings, and `user`: at most 255 bytes.
         """
-        room = _MAX_APPLICATION_BYTES - len(_LABEL) - hashlib.sha256().digest_size
-        if type(user) is not bytes or len(user) > room:
-            raise InvalidParameterError("user", type(user).__name__, f"bytes, at most {room} of them")
         settings = _SETTINGS.pack(self.clip, self.modulus_bits, self.clients, self.weight_cap)
-        # Every part has a fixed length, so their concatenation is unambiguous.
-        return _LABEL + hashlib.sha256(_LABEL + self.schema.digest + settings).digest() + user
+        own = self.own_clips.encode()
+        # All parts but the last have a fixed length, so their concatenation is unambiguous.
+        return application_of(label=_LABEL, settings=self.schema.digest + settings + own, user=user)
 
     def session_params(
         self,
@@ -122,34 +136,36 @@ class WeightedMean:
         Raises:
             InvalidParameterError: the certificate is for another cohort or another model, or does not hold.
         """
-        if certificate is not None:
-            if certificate.clients != self.clients:
-                raise InvalidParameterError("certificate", f"for {certificate.clients} clients", f"for {self.clients}")
-            if adversary not in {None, certificate.adversary}:
-                raise InvalidParameterError("adversary", adversary, f"{certificate.adversary.name}, the certificate's")
-            return certificate.session_params(
-                vector_length=self.vector_length,
-                modulus_bits=self.modulus_bits,
-                suite=suite,
-                min_survivors=min_survivors,
-                round_number=round_number,
-                application=self.application(user),
-            )
-        return SessionParams.for_cohort(
-            cohort_size=self.clients,
+        return session_of(
             vector_length=self.vector_length,
             modulus_bits=self.modulus_bits,
-            adversary=AdversaryModel.ACTIVE if adversary is None else adversary,
+            clients=self.clients,
+            application=self.application(user),
+            certificate=certificate,
+            adversary=adversary,
             suite=suite,
             min_survivors=min_survivors,
             round_number=round_number,
-            application=self.application(user),
         )
 
     def clipped_count(self, arrays: Arrays) -> int:
         """Returns how many entries `encode` would clip: a large share means that `clip` is too small."""
-        return self.quantizer.clipped_count(flatten(arrays, self.schema))
+        vector = flatten(arrays, self.schema)
+        return sum(int(np.count_nonzero(np.abs(part) > clip)) for part, clip in self.own_clips.split(vector))
 
+    def error_bound(self, survivors: int, *, total_weight: int) -> float:
+        """Returns what no entry of the mean (of clipped arrays) is ever off by: a `tolerance` for what is made of it.
+
+        Args:
+            survivors: S, the clients in the sum.
+            total_weight: the sum of their weights.
+
+        Raises:
+            InvalidParameterError: a number is out of its range.
+        """
+        return self.quantizer.error_bound(survivors, total_weight) * self.own_clips.widest
+
+    @ignoring("under")
     def encode(self, arrays: Arrays, weight: int) -> npt.NDArray[Any]:
         """Returns the words that a client masks.
 
@@ -164,8 +180,11 @@ class WeightedMean:
             SchemaMismatchError: the arrays do not fit the schema.
             InvalidInputError: the weight is refused, or an entry is not finite or no exact float64.
         """
-        return self.quantizer.encode(flatten(arrays, self.schema), weight)
+        vector = flatten(arrays, self.schema)
+        self.own_clips.bring_to_one(vector)
+        return self.quantizer.encode(vector, weight)
 
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> tuple[NamedArrays, int]:
         """Returns the weighted mean in the clients' own container, and the total weight.
 
@@ -175,8 +194,8 @@ class WeightedMean:
 
         Returns:
             The mean, in the schema's shapes and dtypes (integers rounded half to even), and the sum of
-            the weights. Each entry is within `quantizer.error_bound(survivors, total weight)` of the mean
-            of the clipped arrays, before that last conversion.
+            the weights. Each entry is within `error_bound(survivors, total_weight=...)` of the mean of the
+            clipped arrays, before that last conversion.
 
         Raises:
             InvalidParameterError: `survivors` is not from 1 to `clients`.
@@ -192,5 +211,7 @@ class WeightedMean:
                 f"the {word_dtype(self.modulus_bits)} of a session modulo 2**{self.modulus_bits}: see session_params",
             )
         mean, total_weight = self.quantizer.decode(total, survivors)
+        self.own_clips.bring_back(mean)
         # The mean of values in range is in range. What the grid adds to it is not more than the bound.
-        return restore(mean, self.schema, tolerance=self.quantizer.error_bound(survivors, total_weight)), total_weight
+        tolerance = self.error_bound(survivors, total_weight=total_weight)
+        return restore(mean, self.schema, tolerance=tolerance), total_weight

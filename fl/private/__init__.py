@@ -2,12 +2,14 @@
 
 `make_plan` turns what a user thinks in into a `PrivatePlan`, and `describe` prints it. In each round one `ServerRound`
 and a `ClientRound` for each client exchange bytes; `simulate_round` runs them in one process. A client hands in a
-`Contribution`, and what comes out is a `PrivateSum`. `PrivateVector` is the way from one to the other.
+`Contribution`, and what comes out is a `PrivateSum`. `PrivateVector` is the way from one to the other. `LedgerNotes`:
+what a ledger says of a round beside its privacy.
 """
 
 from fl.errors import NoMeanError, PlanMismatchError, UnsafePlanError
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
+from fl.private.ledger_notes import LedgerNotes
 from fl.private.plan import PrivatePlan
 from fl.private.plan_page import describe
 from fl.private.planning import make_plan
@@ -20,6 +22,7 @@ from fl.private.vector import PrivateVector
 __all__ = [
     "ClientRound",
     "Contribution",
+    "LedgerNotes",
     "NoMeanError",
     "PlanMismatchError",
     "PrivatePlan",

@@ -49,14 +49,16 @@ def check_reserve(
 ) -> None:
     """Checks that the ledger accounts for the round as the plan says.
 
-    Two fields are not compared. The claimed epsilon follows from the rest, and an audit compares it. The roster is the
-    server's to say.
+    Some fields are not compared. The claimed epsilon follows from the rest, and an audit compares it. The roster is the
+    server's to say, and so are label, run and evidence: no epsilon depends on them.
 
     Raises:
         RoundRefusedError: a field differs; the first one is named.
     """
     expected = plan.reserve(round_number, session_id, clip=clip, context=context, roster=reserve.roster)
-    expected = replace(expected, epsilon=reserve.epsilon)
+    expected = replace(
+        expected, epsilon=reserve.epsilon, label=reserve.label, run=reserve.run, evidence=reserve.evidence
+    )
     for field in fields(Reserve):
         offered, ours = getattr(reserve, field.name), getattr(expected, field.name)
         if offered != ours:

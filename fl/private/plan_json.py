@@ -12,7 +12,7 @@ from secagg import SessionParams
 
 __all__ = ["decode_plan", "encode_plan"]
 
-_SCHEMA: Final = "private-plan/1"
+_SCHEMA: Final = "private-plan/2"
 
 _ADAPTIVE: Final = ("clip_norm", "bit_stddev", "quantile", "learning_rate", "smallest", "largest")
 

@@ -3,13 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-import numpy as np
-
 from dp import SKELLAM, AdaptiveClipping, Adversary, DistributedPlan, Sampling, Unit
 from dp import plan as plan_noise
 from fl.arrays.schema import ArraySchema
 from fl.arrays.statistics import check_declared
-from fl.checks import check_integer, check_number
+from fl.checks import check_integer, check_names, check_number, is_integer, plain
 from fl.codecs.rotation import padded
 from fl.cohort import threshold
 from fl.errors import UnsafePlanError
@@ -94,16 +92,16 @@ def make_plan(
     Cost:
         Some tenths of a second.
     """
+    scope, mechanism, small_consortium = plain(scope), plain(mechanism), plain(small_consortium)
+    weight_cap = int(weight_cap) if is_integer(weight_cap) else weight_cap
     check_weight_cap(weight_cap)
     if not isinstance(schema, ArraySchema):
         raise InvalidParameterError("schema", type(schema).__name__, "an ArraySchema")
     if not isinstance(side_values, Sequence) or not all(isinstance(side, SideValue) for side in side_values):
         raise InvalidParameterError("side_values", type(side_values).__name__, "a sequence of SideValue")
-    check_declared(schema, averaged)
+    check_declared(schema, check_names("averaged", averaged))
     clip = check_number("clip", clip, low=0.0, open_low=True)
-    colluders = check_integer(
-        "colluders", int(colluders) if isinstance(colluders, np.integer) else colluders, low=0, high=2**63
-    )
+    colluders = check_integer("colluders", colluders, low=0, high=2**63)
     sides = tuple(side_values)
     if weight_cap > 1:
         sides = (*sides, SideValue(name=WEIGHT, low=0.0, high=float(weight_cap), share=weight_share))

@@ -13,6 +13,7 @@ from dp import clip as clip_to
 from fl.arrays.flatten import restore
 from fl.arrays.schema import NamedArrays
 from fl.errors import NoMeanError
+from fl.float_events import ignoring
 from fl.private.plan import PrivatePlan
 from fl.private.side_values import WEIGHT
 from secagg import InvalidInputError
@@ -62,11 +63,12 @@ class PrivateSum:
         coordinate = steps / self.plan.scale(self.clip)
         return coordinate / (weight.share * self.clip) * weight.half / self.plan.weight_cap
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def mean(self, denominator: float | None = None, *, within_clip: bool | None = None) -> NamedArrays:
         """Returns the mean update, in the shapes and dtypes of the schema.
 
-        What is done here follows from released and public numbers alone, and costs no privacy.
+        What is done here follows from released and public numbers alone, and costs no privacy. An entry that noise
+        moved out of the range of its array's dtype becomes the end of the range.
 
         Args:
             denominator: a public number to divide by; None is `denominator`. Where single examples are protected there
@@ -97,7 +99,7 @@ class PrivateSum:
         if within_clip:
             # The nearest point of the ball: never farther from any point of it, so not from the true mean.
             mean = clip_to(mean, self.clip).vector
-        return restore(mean, self.plan.schema)
+        return restore(mean, self.plan.schema, tolerance=math.inf)
 
     def next_clip(self) -> float:
         """Returns the next round's clip norm."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from dp import BudgetExceededError, Ledger
 from fl.errors import PlanMismatchError
+from fl.private.ledger_notes import LedgerNotes
 from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
@@ -21,12 +22,14 @@ from secagg.protocol import SnapshotRole, Turns, Uncopyable, write_snapshot
 __all__ = ["ServerRound"]
 
 _NO_HASH: Final = bytes(32)
+_NO_NOTES: Final = LedgerNotes()
 
 
 class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fields=True):
     round_number: int
     clip: float
     head: bytes
+    invited: tuple[int, ...]
     session: bytes
 
 
@@ -45,6 +48,7 @@ class ServerRound(Uncopyable):
         identities: each client's Ed25519 public key; where the plan defends against a lying server.
         clip: the round's clip norm; None is the plan's, in the first round or where it does not adapt.
         executor: runs the unmasking in tasks; None is serial.
+        notes: what the ledger says of the round beside its privacy.
 
     Raises:
         PlanMismatchError: the ledger is another budget's, or the plan has no such round.
@@ -62,25 +66,48 @@ class ServerRound(Uncopyable):
         identities: Mapping[ClientId, bytes] | None = None,
         clip: float | None = None,
         executor: Executor | None = None,
+        notes: LedgerNotes = _NO_NOTES,
     ) -> None:
         clip = plan.clip if clip is None else clip
         plan.check_header(ledger.header)
         plan.check_round(round_number, clip)
-        draft = plan.reserve(round_number, bytes(16), clip=clip, context=_NO_HASH, roster=_NO_HASH)
+        draft = notes.about(plan.reserve(round_number, bytes(16), clip=clip, context=_NO_HASH, roster=_NO_HASH))
         if ledger.would_exceed(draft):
             raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
         params = plan.session_params(round_number, clip, ledger.head)
         session = ServerSession(params, clients, identities, executor=executor)
-        self._begin(plan, ledger, round_number=round_number, clip=clip, head=ledger.head, session=session)
+        # The session took the ids for what they are.
+        invited = tuple(sorted(map(int, clients)))
+        self._begin(
+            plan,
+            ledger,
+            notes,
+            round_number=round_number,
+            clip=clip,
+            head=ledger.head,
+            invited=invited,
+            session=session,
+        )
 
     def _begin(
-        self, plan: PrivatePlan, ledger: Ledger, *, round_number: int, clip: float, head: bytes, session: ServerSession
+        self,
+        plan: PrivatePlan,
+        ledger: Ledger,
+        notes: LedgerNotes,
+        *,
+        round_number: int,
+        clip: float,
+        head: bytes,
+        invited: tuple[ClientId, ...],
+        session: ServerSession,
     ) -> None:
+        self._notes = notes
         self._plan = plan
         self._ledger = ledger
         self._round_number = round_number
         self._clip = clip
         self._head = head
+        self._invited = invited
         self._session = session
         self._outbound: Mapping[ClientId, bytes] = {}
         # Set while a step changes more than one thing: what stops it half-way leaves the round over.
@@ -215,6 +242,7 @@ class ServerRound(Uncopyable):
                 self._round_number,
                 self._clip,
                 self._head,
+                self._invited,
                 self._session.to_bytes(),
             )
             return write_snapshot(SnapshotRole.SERVER_ROUND, content, wrapping_key)
@@ -228,8 +256,11 @@ class ServerRound(Uncopyable):
         *,
         wrapping_key: bytes | None = None,
         executor: Executor | None = None,
+        notes: LedgerNotes = _NO_NOTES,
     ) -> "ServerRound":
         """Returns the round of a snapshot; `outbound` holds what was to be sent, unchanged.
+
+        `notes` are not in the snapshot: give them again.
 
         Raises:
             InvalidStateError: the snapshot is damaged or of another version.
@@ -243,7 +274,14 @@ class ServerRound(Uncopyable):
         session = ServerSession.from_bytes(content.session, executor=executor)
         restored = cls.__new__(cls)
         restored._begin(
-            plan, ledger, round_number=content.round_number, clip=content.clip, head=content.head, session=session
+            plan,
+            ledger,
+            notes,
+            round_number=content.round_number,
+            clip=content.clip,
+            head=content.head,
+            invited=content.invited,
+            session=session,
         )
         lines: tuple[bytes, ...] = ()
         if session.stage == Stage.UNMASK:
@@ -256,19 +294,18 @@ class ServerRound(Uncopyable):
     def _reserve(self) -> tuple[bytes, ...]:
         session = self._session
         roster = session.roster_hash
-        self._ledger.reserve(
-            self._plan.reserve(
-                self._round_number,
-                session.session_id,
-                clip=self._clip,
-                context=session.context,
-                roster=_NO_HASH if roster is None else roster,
-            )
+        reserve = self._plan.reserve(
+            self._round_number,
+            session.session_id,
+            clip=self._clip,
+            context=session.context,
+            roster=_NO_HASH if roster is None else roster,
         )
+        self._ledger.reserve(self._notes.about(reserve))
         return self._ledger.lines_since(self._head)
 
     def _settled(self, result: Result) -> PrivateSum:
-        self._ledger.settle(self._round_number, len(result.survivors))
+        self._notes.settle(self._ledger, self._round_number, invited=self._invited, survivors=result.survivors)
         self._result = result
         self._failed = False
         return PrivateVector(self._plan, self._session.context, self._clip).decode(result.sum, len(result.survivors))

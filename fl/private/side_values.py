@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from fl.checks import check_number
+from fl.checks import check_number, is_number, plain
 from secagg import InvalidInputError, InvalidParameterError
 
 __all__ = ["WEIGHT", "SideValue", "joint_factor", "read_side_values", "scaled_side_values"]
@@ -52,6 +52,7 @@ class SideValue:
     share: float = 0.1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain(self.name))
         if type(self.name) is not str or not 1 <= len(self.name) <= 100 or not self.name.isprintable():
             raise InvalidParameterError("name", self.name, "a printable str of 1 to 100 characters")
         for name in ("low", "high", "share"):
@@ -104,11 +105,13 @@ def scaled_side_values(
         raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")
     unlike = {side.name for side in declared} ^ set(values)
     if unlike:
-        raise InvalidInputError("side_values", f"{min(map(str, unlike))!r} is missing or undeclared", "as declared")
+        # A number that the plan does not know has no noise on it, and so is sent in no form.
+        problem = f"{min(map(str, unlike))!r} is missing or undeclared"
+        raise InvalidInputError("side_values", problem, "as the plan declares: nothing else gets noise")
     coordinates = np.empty(len(declared))
     for place, side in enumerate(declared):
         value = values[side.name]
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        if not is_number(value):
             raise InvalidInputError(f"side value {side.name}", f"a {type(value).__name__}", "a number")
         # NaN is in no range.
         if not side.low <= value <= side.high:

@@ -6,16 +6,20 @@ For demonstrations, benchmarks and tests. In a deployment the same two objects t
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from dp import Ledger, RoundCounter
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
+from fl.private.ledger_notes import LedgerNotes
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from secagg import NO_MODEL, ClientId, Identity, InvalidParameterError, Stage
 
 __all__ = ["SimulatedRound", "simulate_round"]
+
+_NO_NOTES: Final = LedgerNotes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def simulate_round(
     dropouts: Mapping[str, Collection[ClientId]] | None = None,
     model_digest: bytes = NO_MODEL,
     executor: Executor | None = None,
+    notes: LedgerNotes = _NO_NOTES,
 ) -> SimulatedRound:
     """Runs one round.
 
@@ -61,6 +66,7 @@ def simulate_round(
         dropouts: which clients vanish before they answer a stage, by the stage's name, as in `secagg.simulate`.
         model_digest: of what the clients were given.
         executor: runs masks and unmasking; None is serial.
+        notes: what the ledger says of the round beside its privacy.
 
     Raises:
         TooFewClientsError: too many vanished; the round counts if its reserve was written.
@@ -70,7 +76,14 @@ def simulate_round(
     gone = _stages(dropouts or {})
     keys = {client: identity.public_key for client, identity in (identities or {}).items()}
     server = ServerRound(
-        plan, ledger, round_number, tuple(counters), identities=keys or None, clip=clip, executor=executor
+        plan,
+        ledger,
+        round_number,
+        tuple(counters),
+        identities=keys or None,
+        clip=clip,
+        executor=executor,
+        notes=notes,
     )
     clients = {
         client: ClientRound(

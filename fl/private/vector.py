@@ -16,8 +16,10 @@ from dp import clip as clip_to
 from dp.mechanisms import round_within
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
+from fl.checks import is_integer
 from fl.codecs.rotation import Rotation, RotationBuffers
 from fl.errors import SchemaMismatchError
+from fl.float_events import ignoring
 from fl.private.contribution import Contribution
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
@@ -78,7 +80,7 @@ class PrivateVector:
             raise InvalidInputError("weight", "given with examples, or side values are", "left out with examples")
         return self.encode_examples(examples)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def encode(
         self, update: Arrays, weight: int = 1, side_values: Mapping[str, float] | None = None
     ) -> npt.NDArray[Any]:
@@ -113,7 +115,7 @@ class PrivateVector:
             words[-1] = adaptive.bit(clipped.norm)
         return self._noisy(words)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def encode_examples(self, updates: Sequence[Arrays] | npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         """Returns the words of a client whose single examples are protected: each is clipped and rounded on its own.
 
@@ -151,7 +153,7 @@ class PrivateVector:
             words += self._rounded(rotated)
         return self._noisy(words)
 
-    @np.errstate(under="ignore")
+    @ignoring("under")
     def decode(self, total: npt.NDArray[Any], survivors: int) -> PrivateSum:
         """Returns what the sum of the clients' words says.
 
@@ -185,7 +187,7 @@ class PrivateVector:
 
     def _side_values(self, weight: int, values: Mapping[str, float] | None) -> npt.NDArray[np.float64]:
         plan = self._plan
-        if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 0 <= weight <= plan.weight_cap:
+        if not is_integer(weight) or not 0 <= weight <= plan.weight_cap:
             raise InvalidInputError("weight", "no int in the plan's range", f"an int from 0 to {plan.weight_cap}")
         if not isinstance(values, Mapping | None):
             raise InvalidInputError("side_values", f"a {type(values).__name__}", "a mapping of names to numbers")

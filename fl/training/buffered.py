@@ -275,13 +275,16 @@ class Buffer:
         self._cohort = BufferedCohort(self._version, MappingProxyType(weights))
         return self._cohort
 
-    def apply(self, mean_delta: Arrays, total_weight: int, survivors: Collection[ClientId]) -> frozenset[ClientId]:
+    def apply(
+        self, mean_delta: Arrays, total_weight: int, survivors: Collection[ClientId], *, tolerance: float = 0.0
+    ) -> frozenset[ClientId]:
         """Takes a step from the open session's outcome.
 
         Args:
             mean_delta: the weighted mean of the survivors' deltas, float64, as `WeightedMean.decode` returns it.
             total_weight: the sum of their weights, from the same place.
             survivors: whose deltas are in it.
+            tolerance: as of `ServerOptimizer.step`.
 
         Returns:
             The clients whose waiting update became too old by this step: they start again.
@@ -307,7 +310,7 @@ class Buffer:
         schema = delta_schema(self._schema)
         step = flatten(mean_delta, schema)
         step *= total_weight / (self._weights.weight_cap * len(alive))
-        state, model = self._optimizer.step(self._state, self._model, restore(step, schema))
+        state, model = self._optimizer.step(self._state, self._model, restore(step, schema), tolerance=tolerance)
         # Nothing below can fail.
         self._state, self._model, self._cohort = state, _read_only(model), None
         self._version += 1

@@ -34,6 +34,7 @@ from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
+from fl.float_events import ignoring
 from fl.training.optimizer_state import MOMENTS, OptimizerState, are_finite
 from secagg import InvalidInputError, InvalidParameterError
 
@@ -66,24 +67,29 @@ class ServerOptimizer(ABC):
         first = tuple(np.full(schema.size, value) for value in self._first_moments())
         return OptimizerState(self.kind, schema.digest, 0, first)
 
-    @np.errstate(under="ignore")
-    def step(self, state: OptimizerState, model: Arrays, mean_delta: Arrays) -> tuple[OptimizerState, NamedArrays]:
+    @ignoring("under")
+    def step(
+        self, state: OptimizerState, model: Arrays, mean_delta: Arrays, *, tolerance: float = 0.0
+    ) -> tuple[OptimizerState, NamedArrays]:
         """Returns the state and the model after one round; neither argument is changed.
 
         Args:
             state: what `start` or the last `step` returned, or `OptimizerState.from_bytes` restored.
             model: the global model that the clients of this round started from.
             mean_delta: the decoded mean of their deltas, float64.
+            tolerance: by how much the step may be off, as in `fl.restore`: a value at the end of its dtype's range
+                stays there where rounding or noise alone moved it out.
 
         Returns:
             The next state, and new arrays in the model's container, shapes and dtypes; integers are rounded
             half to even.
 
         Raises:
-            InvalidParameterError: the state is of another optimiser.
+            InvalidParameterError: the state is of another optimiser, or the tolerance no number from 0 on.
             SchemaMismatchError: the model is not of the schema that the state began with, or the delta does not
                 belong to the model.
-            InvalidInputError: a value is not finite, or a result leaves the range of its dtype.
+            InvalidInputError: a value is not finite, or a result is out of the range of its dtype by more than the
+                tolerance.
 
         Cost:
             Some ten passes over the model, and five vectors of 8 bytes an element.
@@ -98,7 +104,7 @@ class ServerOptimizer(ABC):
             if not are_finite(moments):
                 raise InvalidInputError("mean_delta", "a moment would leave the range of float64", "smaller")
             moved += step
-        restored = restore(moved, schema)
+        restored = restore(moved, schema, tolerance=tolerance)
         return OptimizerState(self.kind, schema.digest, state.rounds + 1, moments), restored
 
     def check_state(self, state: OptimizerState, schema: ArraySchema) -> None:

@@ -21,12 +21,13 @@ from fl.arrays.schema import Arrays, ArraySchema, NamedArrays
 from fl.checks import check_number
 from fl.errors import SchemaMismatchError
 from fl.fedavg import delta_schema
+from fl.float_events import ignoring
 from secagg import InvalidInputError
 
 __all__ = ["proximal_gradient", "proximal_penalty"]
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
     """Returns mu/2 * ||local - global||^2, to be added to the local loss.
 
@@ -49,7 +50,7 @@ def proximal_penalty(local: Arrays, global_model: Arrays, mu: float) -> float:
     return penalty
 
 
-@np.errstate(under="ignore")
+@ignoring("under")
 def proximal_gradient(local: Arrays, global_model: Arrays, mu: float) -> NamedArrays:
     """Returns mu * (local - global), the gradient of the penalty, to be added to the local gradients.
 
@@ -77,7 +78,7 @@ def proximal_gradient(local: Arrays, global_model: Arrays, mu: float) -> NamedAr
 def _difference(local: Arrays, global_model: Arrays) -> tuple[ArraySchema, npt.NDArray[np.float64]]:
     schema = ArraySchema.of(global_model)
     for entry in schema.entries:
-        if entry.dtype.kind != "f":
+        if not entry.is_float:
             raise SchemaMismatchError(
                 f"dtype of array {entry.name!r}", str(entry.dtype), "floats: hand in the trained arrays only"
             )

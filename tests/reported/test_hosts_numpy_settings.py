@@ -1,6 +1,7 @@
 """A host that makes errors of numpy's floating-point events, or of warnings, gets none of ours."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,10 @@ def test_no_call_depends_on_them(settings: dict[str, str], tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_numpys_own_context_is_no_decorator_here():
+    """Before numpy 2 it keeps the host's settings in itself: threads, and calls within calls, change them for good."""
+    decorated = re.compile(r"^\s*@np\.errstate", re.MULTILINE)
+    sources = [path for package in ("secagg", "dp", "fl") for path in (ROOT / package).rglob("*.py")]
+    assert [path.name for path in sources if decorated.search(path.read_text(encoding="utf-8"))] == []

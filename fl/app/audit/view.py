@@ -1,5 +1,6 @@
 """What `secagg audit` shows on a terminal: a table, sentences and faults."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dp import Adversary, AuditReport
-from dp.ledger import Figures, ReleaseReport, Verdict
-from fl.app.audit.sentences import figure_text, notes, verdict_sentence
+from dp import NO_NOISE, Adversary, AuditReport
+from dp.ledger import Figures, Participation, ReleaseReport, Verdict
+from fl.app.audit.sentences import figure_text, notes, participation_sentences, verdict_sentence
 
 __all__ = ["show", "waiting"]
 
@@ -29,7 +30,7 @@ def waiting() -> Iterator[None]:
         yield
 
 
-def show(report: AuditReport, paths: Sequence[Path], rows: int) -> None:
+def show(report: AuditReport, paths: Sequence[Path], *, rows: int, asked: Participation | None = None) -> None:
     """Prints the report; of more than `rows` releases, the first and the last ones."""
     console = Console()
     if report.header is not None:
@@ -45,6 +46,8 @@ def show(report: AuditReport, paths: Sequence[Path], rows: int) -> None:
     for path, file in zip(paths, report.files, strict=False):
         console.print(f"{escape(str(path))}: {file.records} records, head {file.head.hex()}", soft_wrap=True)
     for sentence in notes(report):
+        console.print(sentence, soft_wrap=True)
+    for sentence in [] if asked is None else participation_sentences(asked):
         console.print(sentence, soft_wrap=True)
     for fault in report.faults:
         console.print(f"[bold red]{escape(str(fault))}", soft_wrap=True)
@@ -65,15 +68,25 @@ def _table(report: AuditReport, rows: int) -> Table:
     for release in tail:
         table.add_row(*_row(release))
     table.add_section()
-    table.add_row("", "all", "", *(figure_text(value) for value in report.total))
+    table.add_row("", "all", "", *map(_cell, report.total))
     return table
 
 
+def _cell(epsilon: float) -> str:
+    return figure_text(epsilon) if math.isfinite(epsilon) else "inf"
+
+
+def _mechanism(release: ReleaseReport) -> str:
+    return "no noise" if release.mechanism == NO_NOISE else release.mechanism
+
+
 def _row(release: ReleaseReport) -> tuple[str, ...]:
-    what = str(release.round) if release.round is not None else f"{release.count} x {release.mechanism}"
+    what = str(release.round) if release.round is not None else f"{release.count} x {_mechanism(release)}"
+    if release.label is not None:
+        what += f" {escape(release.label)}"
     survivors = ""
     if release.invited is not None:
         survivors = f"{release.survivors or f'(>= {release.min_survivors})'} of {release.invited}"
     place = f"{release.place.record}" if release.place.file == 0 else f"{release.place.file + 1}:{release.place.record}"
-    figures = (figure_text(value) for value in release.epsilon)
+    figures = map(_cell, release.epsilon)
     return place, what, survivors, *figures

@@ -7,6 +7,7 @@ import typer
 
 from fl.app.bench import view
 from fl.app.bench.bench import QUICK, Effort, run_bench
+from fl.app.exit_status import ExitStatus
 
 __all__ = ["bench"]
 
@@ -27,4 +28,4 @@ def bench(
     else:
         view.show(result)
     if not result.right:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.WRONG)

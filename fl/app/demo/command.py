@@ -10,6 +10,7 @@ from dp import DPError
 from fl.app.demo import page, view
 from fl.app.demo.demo import run_demo
 from fl.app.demo.settings import DemoSettings
+from fl.app.exit_status import ExitStatus
 from fl.app.options import require_writable
 from secagg import AdversaryModel, SecAggError
 
@@ -70,11 +71,11 @@ def demo(
             result = run_demo(settings, progress, ledger_folder=ledger)
     except (SecAggError, DPError, OSError) as error:
         typer.echo(f"secagg demo: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(ExitStatus.UNUSABLE) from None
     if json_file is not None:
         json_file.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     if report_file is not None:
         report_file.write_text(page.html(result), encoding="utf-8")
     view.show(result, ledger)
     if not result.sound:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.WRONG)

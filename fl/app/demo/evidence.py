@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fl.app.demo.result import Evidence, Rounding
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import Arrays
+from fl.codecs.quantize import Quantizer
 from fl.codecs.weighted_mean import WeightedMean
 from secagg import AdversaryModel, ClientPolicy, ClientSession, Identity, ServerSession, SessionParams
 from secagg.primitives import unpack
@@ -91,12 +92,13 @@ def _rounding(codec: WeightedMean, updates: Mapping[int, Arrays], weights: Mappi
         mean += weights[client] / total * np.clip(flatten(update, codec.schema), -codec.clip, codec.clip)
     found = []
     for bits in range(math.ceil(math.log2(clients + 1)), _FINEST_BITS + 1, _STRIDE):
-        coarse = WeightedMean(codec.schema, codec.clip, bits, clients, codec.weight_cap)
-        summed = np.zeros(coarse.vector_length, np.uint64)
+        # The grid alone: the coarsest are such that no mean is taken on them.
+        grid = Quantizer(codec.clip, bits, clients, codec.weight_cap)
+        summed = np.zeros(codec.schema.size + grid.weight_digits, np.uint64)
         for client, update in updates.items():
-            summed += coarse.encode(update, weights[client])
-        decoded, _ = coarse.quantizer.decode(summed, clients)
+            summed += grid.encode(flatten(update, codec.schema), weights[client])
+        decoded, _ = grid.decode(summed, clients)
         error = np.abs(decoded - mean)
-        bound = coarse.quantizer.error_bound(clients, total)
+        bound = grid.error_bound(clients, total)
         found.append(Rounding(bits, float(np.sqrt(np.mean(error**2))), float(error.max()), bound))
     return found

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fl.app.exit_status import ExitStatus
 from fl.app.params import view
 from secagg import AdversaryModel, Certificate, SecAggError, certify, choose
 
@@ -71,10 +72,10 @@ def params(
         )
     except SecAggError as error:
         typer.echo(f"secagg params: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(ExitStatus.UNUSABLE) from None
     if as_json:
         typer.echo(json.dumps(view.as_json(certificate)))
     else:
         view.show(certificate)
     if not certificate.holds:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.WRONG)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from dp.durable import replace_file
 from fl.app.run.journal import RoundRecord
+from fl.arrays.bfloat16 import bfloat16, is_bfloat16, widened
 from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema, ArraySpec, NamedArrays
 from fl.errors import SchemaMismatchError
@@ -32,7 +33,7 @@ from secagg import InvalidInputError, InvalidParameterError, InvalidStateError
 __all__ = ["Checkpoint", "write_model"]
 
 _MAGIC: Final = b"FLCP"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _PREFIX: Final = struct.Struct("<4sBI")
 _HASH_BYTES: Final = hashlib.sha256().digest_size
 
@@ -196,6 +197,8 @@ class Checkpoint:
 def write_model(path: Path, model: NamedArrays) -> None:
     """Writes a model for other programs: `numpy.load(path)` has its arrays by name, in a list arr_0, arr_1 and so on.
 
+    A bfloat16 array, which numpy alone does not know, is written as float32.
+
     Raises:
         OSError: the disk refused.
     """
@@ -204,7 +207,8 @@ def write_model(path: Path, model: NamedArrays) -> None:
     with zipfile.ZipFile(content, "w") as archive:
         for name, array in named.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                known = widened(array) if is_bfloat16(array.dtype) else array
+                np.lib.format.write_array(member, known, allow_pickle=False)
     replace_file(path, [content.getvalue()])
 
 
@@ -243,7 +247,7 @@ def _checkpoint(header: _Header, rest: memoryview) -> Checkpoint:
 
 
 def _dtype(name: str) -> np.dtype[np.generic]:
-    dtype = np.dtype(name)
+    dtype = bfloat16() if name == "bfloat16" else np.dtype(name)
     if dtype.name != name:
         raise InvalidStateError("the checkpoint names a dtype in another way than its one form")
     return dtype

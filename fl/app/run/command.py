@@ -29,8 +29,9 @@ def run(
     --resume: no round is begun twice, no session or key is used again, and the privacy ledger loses nothing.
 
     Exit status: 0 if all rounds are over and the model has moved; 1 if a round failed (your code, or the disk), which
-    --resume goes on after, or no mean was released; 2 if file, study or plan cannot be used; 3 if the privacy budget is
-    exhausted; 4 if the folder is in use, damaged, of another plan, or restored from a copy: then nothing was changed.
+    --resume goes on after, or no mean was released; 2 if file, study or plan cannot be used; 4 if the folder is in
+    use, damaged, of another plan, or restored from a copy: then nothing was changed; 6 if the privacy budget is
+    exhausted before all rounds are over.
     """
     try:
         settings = read_config(config)

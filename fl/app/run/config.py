@@ -14,12 +14,13 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from fl.errors import UnsafePlanError
+from fl.errors import ModulusTooSmallError, UnsafePlanError
 from fl.training.optimizers import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimizer
 from secagg import InvalidParameterError, LocalError
 
 __all__ = [
     "AdaptiveTable",
+    "PlainSideValueTable",
     "PlainTable",
     "PrivacyTable",
     "RunConfig",
@@ -42,6 +43,8 @@ _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 _Tolerated = Annotated[int, msgspec.Meta(ge=0, le=2**20)]
 _Bits = Annotated[int, msgspec.Meta(ge=1, le=64)]
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Label = Annotated[str, msgspec.Meta(pattern=r"^[ !#-\[\]-~]{1,128}$")]
+"""A text that a record of a ledger can hold: ASCII without quotes and backslashes."""
 
 
 class RunConfigError(LocalError, ValueError):
@@ -169,6 +172,11 @@ class PrivacyTable(_Table, frozen=True):
         side_values: what else clients send.
         adaptive: lets the clip norm adapt; begins with `clip`.
         ledger_key: the file of the key that signs the ledger, relative to this one; made if it is not there.
+        label: what is released, as the ledger says it.
+        record_clients: what the ledger holds of each client, "ids" or "salted-sha256", so that an audit can say in
+            which sums one was; left out, the ledger says how many there were, and of whom by their places only.
+        salt: where `record_clients` is "salted-sha256", the file of the salt, relative to this one; made if it is not
+            there.
     """
 
     scope: _Text
@@ -186,6 +194,23 @@ class PrivacyTable(_Table, frozen=True):
     side_values: list[SideValueTable] = msgspec.field(default_factory=list)
     adaptive: AdaptiveTable | None = None
     ledger_key: _Text | None = None
+    label: _Label = "mean of the clients' updates"
+    record_clients: Literal["ids", "salted-sha256"] | None = None
+    salt: _Text | None = None
+
+
+class PlainSideValueTable(_Table, frozen=True):
+    """[[plain.side_values]]: see `fl.codecs.ValueSums`.
+
+    Attributes:
+        name: what it is called.
+        low: the least that a client may report.
+        high: the most.
+    """
+
+    name: str
+    low: float
+    high: float
 
 
 class PlainTable(_Table, frozen=True):
@@ -195,11 +220,15 @@ class PlainTable(_Table, frozen=True):
         clip: the largest magnitude of an update's *entry*; larger ones are clipped.
         weight_cap: the largest weight of a client.
         modulus_bits: sums are taken modulo two to this.
+        clips: by name, the same for arrays that are clipped on their own, such as running statistics.
+        side_values: what else clients send, such as losses and counts; their sums are exact and without noise.
     """
 
     clip: float
     weight_cap: Annotated[int, msgspec.Meta(ge=1, le=2**32)] = 1
     modulus_bits: _Bits = 32
+    clips: dict[str, float] = msgspec.field(default_factory=dict)
+    side_values: list[PlainSideValueTable] = msgspec.field(default_factory=list)
 
 
 class _File(_Table, frozen=True):
@@ -243,11 +272,20 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.path.parent / self.privacy.ledger_key
 
+    @property
+    def salt(self) -> Path | None:
+        """The file of the salt under which the ledger holds clients, if it does so."""
+        if self.privacy is None or self.privacy.salt is None:
+            return None
+        return self.path.parent / self.privacy.salt
+
     def refused(self, error: Exception) -> RunConfigError:
         """Returns the error of a plan in terms of this file: with the key whose value was refused, if it has one."""
         parameter = ""
         if isinstance(error, UnsafePlanError):
             parameter = error.what
+        elif isinstance(error, ModulusTooSmallError):
+            parameter = "modulus_bits"
         elif hasattr(error, "parameter"):
             parameter = str(error.parameter)
         mode: tuple[str, type[_Table]] = ("plain", PlainTable) if self.privacy is None else ("privacy", PrivacyTable)
@@ -282,6 +320,9 @@ def read_config(path: Path) -> RunConfig:
         raise RunConfigError(path, "", problem if file.privacy is None else f"not both: {problem}")
     if _ENTRY.fullmatch(file.study.entry) is None:
         raise RunConfigError(path, "study.entry", 'it must be "module:attribute"')
+    if file.privacy is not None and (file.privacy.record_clients == "salted-sha256") is (file.privacy.salt is None):
+        problem = 'it is the file of a salt, for record_clients = "salted-sha256" and only for that'
+        raise RunConfigError(path, "privacy.salt", problem)
     if file.privacy is not None and file.privacy.unit == "example" and file.privacy.denominator is None:
         problem = "missing: the number of examples is private, so their mean needs a public number to divide by"
         raise RunConfigError(path, "privacy.denominator", problem)

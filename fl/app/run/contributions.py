@@ -6,6 +6,7 @@ from dp import Unit
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.schema import Arrays, ArraySchema
+from fl.checks import is_integer
 from fl.private import Contribution, PrivatePlan
 from fl.private.side_values import WEIGHT, scaled_side_values
 from secagg import InvalidInputError
@@ -14,16 +15,16 @@ __all__ = ["checked_plain", "checked_private"]
 
 
 def checked_plain(contribution: Contribution, plan: PlainPlan) -> Contribution:
-    """Returns a copy of what `WeightedMean` will accept.
+    """Returns a copy of what `WeightedMean` and `ValueSums` will accept.
 
     Raises:
         SchemaMismatchError: the arrays are not the model's.
-        InvalidInputError: an entry is not finite, the weight is out of range, or there is more than update and weight.
+        InvalidInputError: an entry is not finite, the weight is out of range, or the side values are not as declared.
     """
-    if contribution.side_values:
-        raise InvalidInputError("side_values", "there are some", "left out: a plain run declares none")
+    sides = contribution.side_values
     update = _checked_update(contribution, plan.schema)
-    return Contribution(update, _checked_weight(contribution.weight, plan.weight_cap))
+    weight = _checked_weight(contribution.weight, plan.weight_cap)
+    return Contribution(update, weight, plan.values.check({} if sides is None else sides))
 
 
 def checked_private(contribution: Contribution, plan: PrivatePlan, clip: float) -> Contribution:
@@ -76,7 +77,7 @@ def _checked_examples(plan: PrivatePlan, contribution: Contribution) -> Contribu
 
 
 def _checked_weight(weight: object, cap: int) -> int:
-    if isinstance(weight, bool) or not isinstance(weight, int | np.integer) or not 0 <= weight <= cap:
+    if not is_integer(weight) or not 0 <= weight <= cap:
         # The text does not tell the weight, which is secret.
         raise InvalidInputError("weight", "no int in the range of weights", f"an int from 0 to weight_cap, {cap}")
     return int(weight)

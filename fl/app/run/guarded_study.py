@@ -14,12 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from fl.arrays.flatten import flatten, restore
 from fl.arrays.partial import SharedPart
 from fl.arrays.schema import ArraySchema, NamedArrays
 from fl.arrays.statistics import check_declared
+from fl.checks import is_number, plain
 from fl.client_ids import ClientIds, ClientName
 from fl.private import Contribution
 from fl.study import EvaluatedStudy, Study, StudyError
@@ -83,7 +82,8 @@ class GuardedStudy:
         Args:
             left_out: patterns for names: these stay as the study made them. The study still gets whole models, and may
                 hand in whole updates.
-            averaged: names of those that are clipped and averaged with the weights.
+            averaged: names of those that are averaged with the weights, clipped like these or on their own. In a list
+                an array's name is its place.
         """
         self._left_out, self._averaged = tuple(left_out), tuple(averaged)
 
@@ -117,13 +117,13 @@ class GuardedStudy:
                 self._part = SharedPart.all_but(schema, self._left_out)
                 whole, self._kept = self._part.split(whole)
                 schema = self._part.shared_schema
-            check_declared(schema, self._averaged)
+            check_declared(schema, [entry.name for entry in schema.entries if str(entry.name) in self._averaged])
             return whole
 
         return _guarded("initial_model", None, None, call)
 
-    def _whole(self, model: NamedArrays) -> NamedArrays:
-        """Returns a copy of the model with what is left out."""
+    def whole(self, model: NamedArrays) -> NamedArrays:
+        """Returns a copy of the model with what is left out of it, as the study made that."""
         return _copied(model if self._part is None else self._part.join(model, private=self._kept))
 
     def _sent(self, contribution: Contribution) -> Contribution:
@@ -160,7 +160,7 @@ class GuardedStudy:
         def call() -> Contribution:
             # A study may be asked before it has said who its clients are: then an id is a name.
             name = self._ids.name_of(client) if self._ids else client
-            given = self._study.contribute(name, self._whole(model), round_number)
+            given = self._study.contribute(name, self.whole(model), round_number)
             if not isinstance(given, Contribution):
                 raise TypeError(f"it returned a {type(given).__name__}, not a Contribution")
             return checked(self._sent(given))
@@ -183,13 +183,12 @@ class GuardedStudy:
         evaluate = study.evaluate
 
         def call() -> dict[str, float | None]:
-            given = evaluate(self._whole(model))
+            given = evaluate(self.whole(model))
             if not isinstance(given, Mapping):
                 raise TypeError(f"it returned a {type(given).__name__}, not a mapping of names to numbers")
             figures: dict[str, float | None] = {}
-            for name, value in given.items():
-                number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-                if type(name) is not str or not number:
+            for name, value in ((plain(name), value) for name, value in given.items()):
+                if type(name) is not str or not is_number(value):
                     raise TypeError(f"{name!r}: it returned no mapping of names to numbers")
                 figures[name] = float(value) if math.isfinite(value) else None
             return figures

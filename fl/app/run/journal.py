@@ -24,7 +24,7 @@ RoundOutcome: TypeAlias = Literal["released", "too few clients", "no mean", "los
 """What came of a round: a step of the model; no sum, as too few clients were left; a sum without a mean, as the noise
 outweighs the weights; or a result that a crash took. All count."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MODE: Final = 0o644
 
 
@@ -70,7 +70,9 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         invited: how many clients were invited.
         survivors: how many are in the sum; None if there is none.
         clip: the round's clip norm.
-        side_values: the (noisy) sums of the side values, by name.
+        clipped: the part of the survivors whose update was clipped; None in a run with noise, where it would be told
+            without any, and where there is no sum.
+        side_values: the sums of the side values, by name: noisy in a run with noise, exact in a plain one.
         epsilon: spent by then, of the whole ledger; None in a plain run.
         bytes_up: sent by a client, on average; None if there is no sum.
         bytes_down: received by a client, on average, the model aside; None if there is no sum.
@@ -83,6 +85,7 @@ class RoundRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     invited: int
     survivors: int | None = None
     clip: float
+    clipped: float | None = None
     side_values: dict[str, float] = msgspec.field(default_factory=dict)
     epsilon: float | None = None
     bytes_up: float | None = None

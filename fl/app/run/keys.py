@@ -1,4 +1,4 @@
-"""The files of secret keys: 64 hexadecimal digits and a line feed, which only their owner may read."""
+"""The files of secret keys and of a salt: 64 hexadecimal digits and a line feed, which only their owner may read."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from dp.ledger import LedgerKey
 from fl.app.run.errors import RunRefusedError
 from secagg import Identity
 
-__all__ = ["create_identity", "create_ledger_key", "read_identity", "read_ledger_key"]
+__all__ = ["create_identity", "create_ledger_key", "create_salt", "read_identity", "read_ledger_key"]
 
 _SEED: Final = re.compile(rb"[0-9a-f]{64}\n")
 
@@ -39,6 +39,19 @@ def read_ledger_key(path: Path) -> LedgerKey:
         OSError: it cannot be read.
     """
     return LedgerKey(_read_seed(path))
+
+
+def create_salt(path: Path) -> bytes:
+    """Returns the salt of a file, 32 bytes; makes one first if there is none.
+
+    Raises:
+        RunRefusedError: the file is there and holds none, or others may read it.
+        OSError: it cannot be read or written.
+    """
+    if not path.exists():
+        _write_seed(path, os.urandom(32))
+        sync_folder(path.parent)
+    return _read_seed(path)
 
 
 def create_identity(path: Path) -> None:

@@ -106,7 +106,8 @@ def open_run(config: RunConfig, *, resume: bool) -> Iterator[OpenedRun]:
     check_folder(config.folder, resume=resume)
     with ExitStack() as stack:
         study = stack.enter_context(load_study(config.study.entry, config.path.parent, config.study.options))
-        study.declare(left_out=config.study.left_out, averaged=config.study.averaged)
+        own = [] if config.plain is None else config.plain.clips
+        study.declare(left_out=config.study.left_out, averaged=[*config.study.averaged, *own])
         wanted = _Wanted(config, study.clients(), study.initial_model())
         if not resume:
             _make(wanted)

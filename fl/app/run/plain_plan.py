@@ -6,11 +6,14 @@ and whatever follows from many of them. `fl.private.plan` is the plan with noise
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from fl.arrays.schema import ArraySchema
 from fl.checks import check_integer
+from fl.codecs.own_clips import ClipsByName
+from fl.codecs.value_sums import ValueSums
 from fl.codecs.weighted_mean import WeightedMean
 from fl.cohort import SAMPLE_IDENTITY, threshold
 from fl.errors import UnsafePlanError
@@ -24,7 +27,7 @@ from secagg import (
 
 __all__ = ["PlainPlan"]
 
-_SCHEMA = "plain-plan/1"
+_SCHEMA = "plain-plan/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,8 @@ class PlainPlan:
         modulus_bits: sums are taken modulo two to this.
         adversary: what the sessions defend against.
         small_consortium: accept two honest survivors instead of three.
+        clips: of arrays that are clipped on their own, by name.
+        ranges: of the side values, by name: what else clients send, to be summed.
 
     Raises:
         UnsafePlanError: no client would take part.
@@ -58,6 +63,8 @@ class PlainPlan:
     modulus_bits: int
     adversary: AdversaryModel
     small_consortium: bool = False
+    clips: ClipsByName = ()
+    ranges: Mapping[str, tuple[float, float]] | tuple[tuple[str, tuple[float, float]], ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.adversary, AdversaryModel):
@@ -71,6 +78,9 @@ class PlainPlan:
             self, "colluders", check_integer("colluders", self.colluders, low=0, high=(self.clients - 1) // 2)
         )
         object.__setattr__(self, "rounds", check_integer("rounds", self.rounds, low=1, high=2**53))
+        # In the one form that the codecs give them.
+        object.__setattr__(self, "clips", self.codec.clips)
+        object.__setattr__(self, "ranges", self.values.ranges)
         params = self.session
         if params.min_survivors > self.min_survivors:
             most = self.clients - params.min_survivors
@@ -99,7 +109,14 @@ class PlainPlan:
         """From arrays to the words that a session sums, and back."""
         # What is declared was checked where the model was read, with the dtypes of its arrays.
         names = tuple(entry.name for entry in self.schema.entries)
-        return WeightedMean(self.schema, self.clip, self.modulus_bits, self.clients, self.weight_cap, averaged=names)
+        return WeightedMean(
+            self.schema, self.clip, self.modulus_bits, self.clients, self.weight_cap, averaged=names, clips=self.clips
+        )
+
+    @property
+    def values(self) -> ValueSums:
+        """From the side values to words that follow those of the arrays, and back."""
+        return ValueSums(self.ranges, self.modulus_bits, self.clients)
 
     @property
     def digest(self) -> bytes:
@@ -117,7 +134,7 @@ class PlainPlan:
                 colluders=self.colluders,
                 adversary=self.adversary,
             ),
-            vector_length=codec.vector_length,
+            vector_length=codec.vector_length + self.values.vector_length,
             modulus_bits=self.modulus_bits,
             adversary=self.adversary,
             min_survivors=self.min_survivors,
@@ -148,7 +165,7 @@ class PlainPlan:
         )
 
     def to_json(self) -> str:
-        """Returns the plan as canonical JSON: sorted keys, no spaces, ASCII, the clip as "p/q"."""
+        """Returns the plan as canonical JSON: sorted keys, no spaces, ASCII, clips and ranges as "p/q"."""
         raw = {
             "schema": _SCHEMA,
             "model": self.schema.digest.hex(),
@@ -161,5 +178,7 @@ class PlainPlan:
             "modulus_bits": self.modulus_bits,
             "adversary": self.adversary.name,
             "small_consortium": self.small_consortium,
+            "clips": {str(name): str(Fraction(clip)) for name, clip in dict(self.clips).items()},
+            "side_values": {name: [str(Fraction(end)) for end in ends] for name, ends in dict(self.ranges).items()},
         }
         return json.dumps(raw, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))

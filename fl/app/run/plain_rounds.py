@@ -1,9 +1,11 @@
 """Rounds without noise: one session of plain secure aggregation each."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fl.app.run.contributions import checked_plain
 from fl.app.run.dropouts import Dropouts
@@ -51,13 +53,8 @@ class PlainRounds(Rounds):
         """Runs one session of `secagg.simulate`, whose clients accept this plan and this round only."""
         started = time.perf_counter()
         params, codec = self._plan.session_params(round_number), self._plan.codec
-        vectors = {
-            # A client that vanishes before it is asked has no vector, and nobody looks at this one.
-            client: codec.encode(given.update, given.weight)
-            if (given := contributions.get(client)) is not None and given.update is not None
-            else np.empty(0, np.uint64)
-            for client in self._clients
-        }
+        # A client that vanishes before it is asked has no vector, and nobody looks at this one.
+        vectors = {client: self._words(contributions.get(client)) for client in self._clients}
         # The simulation gives the clients fresh identities, and puts them in the place of these.
         identities = {self._clients[0]: SAMPLE_IDENTITY} if params.adversary is AdversaryModel.ACTIVE else {}
         record = RoundRecord(round=round_number, outcome="too few clients", invited=len(self._clients), clip=clip)
@@ -74,10 +71,13 @@ class PlainRounds(Rounds):
         except TooFewClientsError as error:
             return RoundResult(None, clip, closed(record, started, detail=too_few(error)))
         mean: NamedArrays | None = None
-        outcome, detail, sides = "released", "", {}
+        outcome, detail, off = "released", "", 0.0
+        survivors, words = len(done.survivors), codec.vector_length
+        sides = {WEIGHT: 0.0, **self._plan.values.decode(done.sum[words:], survivors)}
         try:
-            mean, total_weight = codec.decode(done.sum, len(done.survivors))
-            sides = {WEIGHT: float(total_weight)}
+            mean, total_weight = codec.decode(done.sum[:words], survivors)
+            sides[WEIGHT] = float(total_weight)
+            off = codec.error_bound(survivors, total_weight=total_weight)
         except InvalidInputError as error:
             # All survivors have weight 0.
             outcome, detail = "no mean", str(error)
@@ -86,9 +86,22 @@ class PlainRounds(Rounds):
             started,
             outcome=outcome,
             detail=detail,
-            survivors=len(done.survivors),
+            survivors=survivors,
+            clipped=self._clipped_share(contributions, done.survivors),
             side_values=sides,
             bytes_up=mean_bytes(done.traffic.up, done.survivors),
             bytes_down=mean_bytes(done.traffic.down, done.survivors),
         )
-        return RoundResult(mean, clip, record)
+        return RoundResult(mean, clip, record, error=off)
+
+    def _words(self, given: Contribution | None) -> npt.NDArray[Any]:
+        if given is None or given.update is None:
+            return np.empty(0, np.uint64)
+        values = self._plan.values.encode(given.side_values or {})
+        return np.concatenate([self._plan.codec.encode(given.update, given.weight), values])
+
+    def _clipped_share(self, contributions: Mapping[ClientId, Contribution], survivors: Collection[ClientId]) -> float:
+        """Returns the part of the survivors whose update was clipped somewhere: known here, where all are."""
+        updates = [given.update for client in survivors if (given := contributions.get(client)) is not None]
+        clipped = [update is not None and self._plan.codec.clipped_count(update) > 0 for update in updates]
+        return sum(clipped) / len(survivors)

@@ -1,16 +1,17 @@
 """From a configuration to the plan of the run, and whether it is still the plan that the run began with."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from dp import AdaptiveClipping, DPError, Unit
-from fl.app.run.config import AdaptiveTable, PrivacyTable, RunConfig
+from fl.app.run.config import AdaptiveTable, PlainTable, PrivacyTable, RunConfig
 from fl.app.run.plain_plan import PlainPlan
 from fl.arrays.schema import ArraySchema
 from fl.errors import PlanMismatchError
 from fl.private import PrivatePlan, SideValue, make_plan
-from secagg import AdversaryModel, SecAggError, SessionParams
+from fl.private.side_values import WEIGHT
+from secagg import AdversaryModel, InvalidParameterError, SecAggError, SessionParams
 
 __all__ = ["RunPlan", "check_same_plan", "plan_run"]
 
@@ -42,6 +43,7 @@ _ASKED: Final = (
     "noise.mechanism",
     "noise.vectors_per_client",
     "side_values",
+    "clips",
     "adaptive",
     "model",
     "modulus_bits",
@@ -76,6 +78,8 @@ def plan_run(config: RunConfig, schema: ArraySchema, clients: int) -> RunPlan:
                 modulus_bits=plain.modulus_bits,
                 adversary=adversary,
                 small_consortium=session.small_consortium,
+                clips=_names_of(schema, plain.clips),
+                ranges=_ranges(plain),
             )
         if privacy is None:  # pragma: no cover - a configuration has one of the two
             raise TypeError("a configuration without [privacy] and [plain]")
@@ -131,6 +135,18 @@ def check_same_plan(stored: str, plan: RunPlan) -> None:
         raise PlanMismatchError("plan.json", "the same figures in another form", "the file that the run began with")
     name = min(differing, key=lambda one: _ASKED.index(one) if one in _ASKED else len(_ASKED))
     raise PlanMismatchError(name, ours.get(name), f"{theirs.get(name)}, with which the run began")
+
+
+def _names_of(schema: ArraySchema, clips: Mapping[str, float]) -> dict[str | int, float]:
+    """Returns the clips by the names of a schema: in a list of arrays these are numbers, as no key of TOML is."""
+    names = {str(entry.name): entry.name for entry in schema.entries}
+    return {names.get(name, name): clip for name, clip in clips.items()}
+
+
+def _ranges(plain: PlainTable) -> tuple[tuple[str, tuple[float, float]], ...]:
+    if any(side.name == WEIGHT for side in plain.side_values):
+        raise InvalidParameterError("side_values", WEIGHT, "another name: the sum of the weights is there by itself")
+    return tuple((side.name, (side.low, side.high)) for side in plain.side_values)
 
 
 def _side_values(privacy: PrivacyTable) -> Sequence[SideValue]:

@@ -1,5 +1,6 @@
 """Rounds with noise: the ledger reserves a round before anybody is asked to unmask, and settles it after."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +12,7 @@ from fl.app.run.journal import RoundRecord
 from fl.app.run.rounds import RoundResult, Rounds, closed, mean_bytes, too_few
 from fl.arrays.schema import NamedArrays
 from fl.parallel import thread_pool
-from fl.private import Contribution, PrivatePlan, simulate_round
+from fl.private import Contribution, LedgerNotes, PrivatePlan, simulate_round
 from secagg import ClientId, Identity, InvalidInputError, TooFewClientsError
 
 __all__ = ["PrivateRounds"]
@@ -29,6 +30,7 @@ class PrivateRounds(Rounds):
         identities: each client's long-term key, where the plan defends against a lying server.
         denominator: a public number to divide by; None is the survivors, or the noisy sum of the weights.
         sign: whether to sign the ledger after each round.
+        notes: what the ledger says of the rounds beside their privacy.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class PrivateRounds(Rounds):
         identities: Mapping[ClientId, Identity] | None,
         denominator: float | None,
         sign: bool,
+        notes: LedgerNotes,
     ) -> None:
         self._plan = plan
         self._ledger = ledger
@@ -47,6 +50,7 @@ class PrivateRounds(Rounds):
         self._identities = identities
         self._denominator = denominator
         self._sign = sign
+        self._notes = notes
 
     def exhausted(self, round_number: int, clip: float) -> BudgetExceededError | None:
         """Asks the ledger."""
@@ -85,6 +89,7 @@ class PrivateRounds(Rounds):
                     dropouts=dropouts,
                     model_digest=model_digest,
                     executor=threads,
+                    notes=self._notes,
                 )
         except TooFewClientsError as error:
             reserved = round_number in self._ledger.unsettled
@@ -106,7 +111,7 @@ class PrivateRounds(Rounds):
             bytes_up=mean_bytes(done.bytes_up, done.survivors),
             bytes_down=mean_bytes(done.bytes_down, done.survivors),
         )
-        return RoundResult(mean, done.released.next_clip(), record)
+        return RoundResult(mean, done.released.next_clip(), record, error=math.inf)
 
     def _recorded(self, record: RoundRecord, started: float, **known: object) -> RoundRecord:
         if self._sign:

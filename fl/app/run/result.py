@@ -55,6 +55,11 @@ class RunResult:
         """The study's last figures."""
         return next((one.metrics for one in reversed(self.done) if one.metrics), {})
 
+    @property
+    def clipped(self) -> float | None:
+        """In the last round with a sum, the part of the survivors whose update was clipped; None with noise."""
+        return next((one.record.clipped for one in reversed(self.done) if one.record.survivors is not None), None)
+
     def to_json(self) -> dict[str, object]:
         """Returns plain data."""
         return {
@@ -66,6 +71,7 @@ class RunResult:
             "planned_rounds": self.plan.rounds,
             "outcomes": self.outcomes,
             "metrics": dict(self.metrics),
+            "clipped": self.clipped,
             "model": str(self.model),
             "privacy": self._privacy(),
             "rounds": [msgspec.to_builtins(one.record) | {"metrics": one.metrics, "at": one.at} for one in self.done],

@@ -25,11 +25,13 @@ class RoundResult:
         mean: the mean update; None if there is none.
         clip: the next round's clip norm.
         record: what is known of the round.
+        error: by how much an entry of the mean can be off; infinity where it has noise.
     """
 
     mean: NamedArrays | None
     clip: float
     record: RoundRecord
+    error: float = 0.0
 
 
 class Rounds(ABC):

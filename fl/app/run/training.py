@@ -18,10 +18,12 @@ from dataclasses import replace
 
 import msgspec
 
+from dp.ledger import MemberForm
 from fl.app.run.checkpoint import Checkpoint, write_model
 from fl.app.run.config import RunConfig
 from fl.app.run.dropouts import Dropouts, asked_clients, draw_dropouts, gone_from_the_start
 from fl.app.run.journal import Done, RoundRecord
+from fl.app.run.keys import create_salt
 from fl.app.run.opening import OpenedRun, open_run
 from fl.app.run.plain_plan import PlainPlan
 from fl.app.run.plain_rounds import PlainRounds
@@ -30,7 +32,7 @@ from fl.app.run.private_rounds import PrivateRounds
 from fl.app.run.recovery import recovered
 from fl.app.run.result import Ended, RunResult
 from fl.app.run.rounds import Rounds
-from fl.private import Contribution
+from fl.private import Contribution, LedgerNotes
 from fl.study import StudyError
 from secagg import ClientId
 
@@ -115,7 +117,7 @@ class _Training:
         run, ledger = self._run, self._run.ledger
         if ended == "finished" and run.privacy is not None and not run.privacy.tail.closed:
             run.privacy.ledger.finish()
-        write_model(run.folder.model, self._checkpoint.model)
+        write_model(run.folder.model, run.study.whole(self._checkpoint.model))
         return RunResult(
             ended=ended,
             detail=detail,
@@ -143,7 +145,7 @@ class _Training:
         )
         optimizer, model = before.optimizer, before.model
         if result.mean is not None:
-            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean)
+            optimizer, model = run.config.optimizer.step(optimizer, model, result.mean, tolerance=result.error)
         record = result.record
         if failed:
             problems = "; ".join(map(str, failed.values()))
@@ -205,4 +207,15 @@ def _rounds(run: OpenedRun) -> Rounds:
         identities=privacy.identities,
         denominator=settings.denominator,
         sign=privacy.ledger.header.key is not None,
+        notes=_notes(run),
+    )
+
+
+def _notes(run: OpenedRun) -> LedgerNotes:
+    settings = run.config.privacy
+    if settings is None or settings.record_clients is None:
+        return LedgerNotes(label=None if settings is None else settings.label, run=run.checkpoint.run)
+    salt = None if run.config.salt is None else create_salt(run.config.salt)
+    return LedgerNotes(
+        label=settings.label, run=run.checkpoint.run, clients=MemberForm(settings.record_clients), salt=salt
     )

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from dp import FileLockedError, LedgerError
+from fl.app.exit_status import ExitStatus
 from fl.app.run.config import RunConfigError
 from fl.app.run.errors import RunRefusedError
 from fl.app.run.journal import Done
@@ -22,15 +23,11 @@ from fl.app.run.result import RunResult
 from fl.app.run.training import Watcher
 from fl.errors import PlanMismatchError
 from fl.private import PrivatePlan
+from fl.private.side_values import WEIGHT
 from fl.study import StudyError
 from secagg import InvalidStateError, SecAggError
 
 __all__ = ["live", "show", "show_error", "status", "status_of_error"]
-
-_FAILED: Final = 1
-_UNUSABLE: Final = 2
-_EXHAUSTED: Final = 3
-_REFUSED: Final = 4
 
 _ROWS: Final = 12
 """Rounds in the table, the last ones; the journal has all."""
@@ -94,6 +91,8 @@ def show(result: RunResult) -> None:
     console.print(f"{len(result.done)} of {plan.rounds} rounds: {counts or 'none'}.")
     if result.metrics:
         console.print(escape(f"The model at the end: {_metrics(result.metrics)}."))
+    if result.clipped is not None:
+        console.print(f"In the last sum the updates of {result.clipped:.0%} of the survivors were clipped.")
     console.print(escape(f"The model is in {result.model}"), soft_wrap=True)
     if isinstance(plan, PrivatePlan) and result.head is not None:
         console.print(
@@ -112,20 +111,20 @@ def show(result: RunResult) -> None:
         console.print("NO ROUND RELEASED A MEAN: the model is as it was", style="bold red")
 
 
-def status(result: RunResult) -> int:
+def status(result: RunResult) -> ExitStatus:
     """Returns the exit status of a run that came to its end."""
     if result.ended == "budget exhausted":
-        return _EXHAUSTED
-    return 0 if result.outcomes["released"] else _FAILED
+        return ExitStatus.EXHAUSTED
+    return ExitStatus.FINE if result.outcomes["released"] else ExitStatus.WRONG
 
 
-def status_of_error(error: Exception) -> int:
+def status_of_error(error: Exception) -> ExitStatus:
     """Returns the exit status of a run that did not."""
     if isinstance(error, RunConfigError) or (isinstance(error, StudyError) and error.round_number is None):
-        return _UNUSABLE
+        return ExitStatus.UNUSABLE
     if isinstance(error, RunRefusedError | PlanMismatchError | FileLockedError | LedgerError | InvalidStateError):
-        return _REFUSED
-    return _FAILED
+        return ExitStatus.REFUSED
+    return ExitStatus.WRONG
 
 
 def show_error(error: Exception) -> None:
@@ -144,7 +143,8 @@ def _table(result: RunResult) -> Table:
         record = one.record
         survivors = "" if record.survivors is None else f"{record.survivors} of {record.invited}"
         epsilon = "" if record.epsilon is None else f"{record.epsilon:.4g}"
-        figures = escape(_metrics(one.metrics))
+        sums = {f"sum of {name}": value for name, value in record.side_values.items() if name != WEIGHT}
+        figures = escape(_metrics(one.metrics | sums))
         table.add_row(str(record.round), record.outcome, survivors, f"{record.clip:.4g}", epsilon, figures)
     return table
 

@@ -107,9 +107,10 @@ TAMPERINGS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, Fault]] =
     ),
     "two lines joined": (lambda n: [*n[:3], n[3][:-1], *n[4:]], 4, Fault.CANONICAL_FORM),
     "an unknown field": (lambda n: [*n[:3], changed(n[3], note=1), *n[4:]], 4, Fault.FIELDS),
-    "a foreign schema": (lambda n: [changed(n[0], schema=2), *n[1:]], 1, Fault.SCHEMA_VERSION),
+    "a foreign schema": (lambda n: [changed(n[0], schema=3), *n[1:]], 1, Fault.SCHEMA_VERSION),
     "a foreign file": (lambda n: [b"hello\n"], 1, Fault.CANONICAL_FORM),
-    "nothing": (lambda n: [], 1, Fault.FIELDS),
+    "nothing": (lambda n: [], 1, Fault.NOT_A_LEDGER),
+    "something else": (lambda n: [b"{}\n"], 1, Fault.NOT_A_LEDGER),
 }
 
 
@@ -121,7 +122,8 @@ def test_tampering_is_found_and_the_bad_record_is_named(tmp_path: Path, name: st
     rewrite(path, change)
     report = found(path)
     assert faults(report) == [(record, fault)]
-    assert report.verdict is (Verdict.FOREIGN if fault is Fault.SCHEMA_VERSION else Verdict.BROKEN)
+    verdicts = {Fault.SCHEMA_VERSION: Verdict.FOREIGN, Fault.NOT_A_LEDGER: Verdict.NOT_A_LEDGER}
+    assert report.verdict is verdicts.get(fault, Verdict.BROKEN)
     # What stands before the first bad record is still read.
     assert report.files[0].records == (record - 1 if report.header is not None else 0)
 

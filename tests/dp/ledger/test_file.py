@@ -81,7 +81,7 @@ def test_a_header_that_a_crash_cut_off_can_be_written_again(tmp_path: Path):
 def test_only_a_torn_header_is_no_ledger(tmp_path: Path):
     path = tmp_path / "ledger"
     path.write_bytes(b'{"adversary"')
-    with pytest.raises(BadRecordError, match="record 1: fields: there is no complete record"):
+    with pytest.raises(BadRecordError, match="record 1: not a ledger: there is no complete record"):
         Ledger.open(path)
 
 

@@ -14,7 +14,22 @@ import dp
 from dp.errors import InvalidParameterError
 from dp.exact_json import Bytes, Integer, Member, Rational, Text
 from dp.ledger.errors import BadRecordError, Fault
-from dp.ledger.records import MAX_LINE_BYTES, NO_HEAD, Central, Close, Head, Record, Settle, decode, encode, line_hash
+from dp.ledger.records import (
+    MAX_LINE_BYTES,
+    NO_HEAD,
+    Central,
+    Close,
+    Cohort,
+    Head,
+    MemberForm,
+    Record,
+    Settle,
+    Sum,
+    decode,
+    encode,
+    line_hash,
+    schema_needed,
+)
 from dp.vocabulary import Relation, SampleKnownTo, Sampling, Unit
 from tests.kit.ledger_scene import HEADER, KEY, a_round, canonical, changed
 
@@ -31,6 +46,28 @@ RECORDS: list[Record] = [
     Settle(round=1, survivors=70),
     Central(mechanism="gaussian", noise_multiplier=Fraction(1.1), sampling=POISSON, count=10**6),
     Central(mechanism="discrete-gaussian", variance=Fraction(10**6), squared_sensitivity=1, dimension=1),
+    a_round(2, label="weights", run=b"run", evidence=PREVIOUS),
+    Settle(round=1, survivors=3, members=b"\x07"),
+    Central(mechanism="none", sampler="none", sampling=POISSON, following=3, label="a step without noise"),
+    Central(
+        mechanism="composed",
+        sampler="none",
+        sampling=POISSON,
+        parts=(
+            Central(mechanism="gaussian", noise_multiplier=Fraction(1.1), count=2),
+            Central(
+                mechanism="discrete-gaussian",
+                variance=Fraction(4),
+                squared_sensitivity=1,
+                dimension=1,
+                sampler="exact/1",
+            ),
+        ),
+    ),
+    Settle(round=1, survivors=3, members=b"\x07", cohort=PREVIOUS),
+    Cohort(cohort=PREVIOUS, form=MemberForm.IDS, members=bytes(16)),
+    Cohort(cohort=PREVIOUS, form=MemberForm.SALTED_HASHES, first=2, members=bytes(64), following=1),
+    Sum(session=b"id", invited=4, survivors=3, members=b"\x07", context=PREVIOUS, roster=PREVIOUS, label="counts"),
     Head(signature=bytes(64)),
     Close(),
     Close(signature=bytes(range(64))),
@@ -45,7 +82,7 @@ def test_a_record_is_one_canonical_line_and_reads_back(record: Record):
     assert canonical(json.loads(line)) == line
     assert line.isascii()
     assert line.count(b"\n") == 1
-    assert b" " not in line.replace(b"ward 7, 2026", b"").replace(b"[]~ ", b"")
+    assert b" " not in line.replace(b"ward 7, 2026", b"").replace(b"[]~ ", b"").replace(b"a step without noise", b"")
     assert not re.search(rb"\d\.\d", line), "a float"
 
 
@@ -164,7 +201,29 @@ def test_a_missing_field_is_named():
         decode(canonical(raw), 2)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None, True])
+def test_a_field_that_says_nothing_is_left_out():
+    line = encode(Settle(round=1, survivors=70), PREVIOUS)
+    with pytest.raises(BadRecordError, match="'members' is left out where it says nothing") as refused:
+        decode(changed(line, members=None), 5)
+    assert refused.value.fault is Fault.CANONICAL_FORM
+    assert schema_needed(Settle(round=1, survivors=3)) == 1
+    assert schema_needed(Settle(round=1, survivors=3, members=b"\x07")) == 2
+
+
+def test_a_record_that_nobody_could_read_has_no_line():
+    part = Central(mechanism="gaussian", noise_multiplier=Fraction(10**399 + 1, 10**399))
+    record = Central(mechanism="composed", sampler="none", parts=(part,) * 64)
+    with pytest.raises(InvalidParameterError, match="parts = .* short enough for 16384 bytes"):
+        encode(record, PREVIOUS)
+
+
+def test_a_part_has_nothing_that_a_line_does_not_hold():
+    part = Central(mechanism="gaussian", noise_multiplier=Fraction(2), label="hidden")
+    with pytest.raises(InvalidParameterError, match="parts"):
+        encode(Central(mechanism="composed", sampler="none", parts=(part,)), PREVIOUS)
+
+
+@pytest.mark.parametrize("schema", [0, 3, "1", None, True])
 def test_a_foreign_schema_version_is_refused(schema: object):
     line = changed(encode(HEADER, NO_HEAD), schema=schema)
     with pytest.raises(BadRecordError) as refused:
@@ -221,11 +280,11 @@ SCHEMA = json.loads((Path(dp.__file__).parent / "ledger.schema.json").read_text(
 def fits(value: object, schema: dict[str, Any]) -> bool:
     """As much of JSON Schema 2020-12 as the published file uses."""
     known = {"$ref", "$defs", "$schema", "title", "description", "type", "const", "enum", "anyOf", "oneOf", "pattern"}
-    known |= {"minimum", "maximum", "properties", "required", "additionalProperties"}
+    known |= {"minimum", "maximum", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"}
     assert schema.keys() <= known
     if "$ref" in schema and not fits(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")]):
         return False
-    types = {"integer": int, "string": str, "object": dict, "null": type(None)}
+    types = {"integer": int, "string": str, "object": dict, "null": type(None), "array": list}
     if "type" in schema and (not isinstance(value, types[schema["type"]]) or isinstance(value, bool)):
         return False
     if "const" in schema and (value != schema["const"] or type(value) is not type(schema["const"])):
@@ -240,6 +299,9 @@ def fits(value: object, schema: dict[str, Any]) -> bool:
         return False
     if "minimum" in schema and not (isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"]):
         return False
+    if isinstance(value, list) and "items" in schema:
+        whole = all(fits(part, schema["items"]) for part in value)
+        return whole and schema["minItems"] <= len(value) <= schema["maxItems"]
     if isinstance(value, dict) and "properties" in schema:
         unknown = value.keys() - schema["properties"].keys()
         if unknown or not value.keys() >= set(schema["required"]):
@@ -253,7 +315,7 @@ def test_the_published_schema_knows_every_record(record: Record):
     raw = json.loads(encode(record, PREVIOUS))
     assert fits(raw, SCHEMA)
     assert not fits(raw | {"extra": 1}, SCHEMA)
-    for name in raw:
+    for name in raw.keys() - optional_fields(record).keys():
         assert not fits({key: value for key, value in raw.items() if key != name}, SCHEMA), name
 
 
@@ -262,9 +324,27 @@ def test_the_published_schema_has_the_ranges_of_the_code():
 
     for kind, (_, codecs) in ledger_records._KINDS.items():
         properties = SCHEMA["$defs"][kind]["properties"]
-        assert properties.keys() == ledger_records._KEYS[kind] == set(SCHEMA["$defs"][kind]["required"])
+        added = ledger_records._ADDED.get(kind, {})
+        assert ledger_records._KEYS[kind] == set(SCHEMA["$defs"][kind]["required"])
+        assert properties.keys() == ledger_records._KEYS[kind] | added.keys()
         for name, codec in codecs.items():
             assert_alike(codec, properties[name], f"{kind}.{name}")
+        for name, codec in added.items():
+            assert_alike_where_present(codec, properties[name], f"{kind}.{name}")
+
+
+def optional_fields(record: Record) -> dict[str, Any]:
+    from dp.ledger import records as ledger_records
+
+    return dict(ledger_records._ADDED.get(ledger_records._NAMES[type(record)], {}))
+
+
+def assert_alike_where_present(codec: Any, schema: dict[str, Any], name: str) -> None:
+    """A field that is left out where it says nothing: 0, null and an empty array are not written."""
+    codec = getattr(codec, "inner", codec)
+    if isinstance(codec, Integer):
+        codec = replace(codec, low=1)
+    assert_alike(codec, schema, name)
 
 
 def assert_alike(codec: object, schema: dict[str, Any], name: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dp.events import DistributedDiscreteGaussian, Skellam
+from dp.renyi import distributed
 from dp.renyi.distributed import distributed_discrete_gaussian_rdp, skellam_rdp
 from tests.kit import skellam_oracle as oracle
 
@@ -153,3 +154,14 @@ def test_extreme_events_give_numbers():
         assert 0 <= one(distributed_discrete_gaussian_rdp, 1e9, event) <= math.inf
     for variance in (Fraction(1, 10**300), Fraction(10**300)):
         assert 0 <= one(skellam_rdp, 2, Skellam(variance, largest, largest)) <= math.inf
+
+
+def test_only_small_curves_are_remembered():
+    """A file of a few hundred events whose curves are 25 MB each would fill a machine."""
+    usual = DistributedDiscreteGaussian(Fraction(1000), 2**20, 2**40, 2**50, 10**6)
+    hostile = DistributedDiscreteGaussian(Fraction(1, 2), 2**20, 2**20, 2**20, 10**6)
+    small = distributed._small_curves(usual)
+    assert small is not None
+    assert small.squared.nbytes < 2**17
+    assert distributed._small_curves(hostile) is None
+    assert distributed._curves.cache_parameters()["maxsize"] <= 4

@@ -55,10 +55,11 @@ def some_vector(dimension: int, seed: int = 0) -> np.ndarray:
 def test_the_mean_is_within_the_grids_bound(clients: int, dropped: int, bits: int, dimension: int, seed: int):
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(clients, dimension))
-    weights = rng.integers(1, 51, clients)
+    cap = min(50, 2**bits - 1)
+    weights = rng.integers(1, cap + 1, clients)
     clip = float(np.linalg.norm(vectors, axis=1).max())
     factor = unbiased_range_factor(dimension, clients + dropped, 1e-12)
-    low_bit = LowBit(dimension, bits, clip, clients + dropped, 50, SEED, factor)
+    low_bit = LowBit(dimension, bits, clip, clients + dropped, cap, SEED, factor)
     words = [low_bit.encode(vector, weight) for vector, weight in zip(vectors, weights, strict=True)]
     assert all(len(word) == low_bit.vector_length and word.max() <= low_bit.levels for word in words)
     mean, total_weight = low_bit.decode(session_sum(words, low_bit.modulus_bits), clients)

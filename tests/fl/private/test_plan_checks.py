@@ -29,7 +29,7 @@ RICH = {"weight_cap": 50, "side_values": (LOSS,), "adaptive": ADAPTIVE}
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], type[LocalError], str]] = {
     "no scope": (lambda raw: raw.update(scope=""), UnsafePlanError, "scope"),
     "scope of a number": (lambda raw: raw.update(scope=5), PlanMismatchError, "text"),
-    "another schema": (lambda raw: raw.update(schema="private-plan/2"), PlanMismatchError, "text"),
+    "another schema": (lambda raw: raw.update(schema="private-plan/3"), PlanMismatchError, "text"),
     "a field too many": (lambda raw: raw.update(more=1), PlanMismatchError, "text"),
     "a field missing": (lambda raw: raw.pop("clip"), PlanMismatchError, "text"),
     "another clip norm": (lambda raw: raw.update(clip="2/1"), UnsafePlanError, "noise.clip"),

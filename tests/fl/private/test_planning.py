@@ -106,7 +106,7 @@ def unsafe(what: str, why: str, **changes: Any) -> UnsafePlanError:
     return error
 
 
-@pytest.mark.parametrize("cap", [0, -1, 2.0, True, None, "50", 2**53 + 1, math.inf, np.int64(5)], ids=repr)
+@pytest.mark.parametrize("cap", [0, -1, 2.0, True, None, "50", 2**53 + 1, math.inf], ids=repr)
 def test_an_uncapped_weight_is_refused(cap: Any):
     unsafe("weight_cap", "nothing bounds what a client changes", weight_cap=cap)
 

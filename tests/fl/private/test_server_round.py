@@ -216,7 +216,7 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     spent = scene.ledger.spent
     released = scene.finish()
     lines = path.read_bytes().splitlines(keepends=True)
-    assert record(lines[2]) == Settle(round=1, survivors=released.survivors)
+    assert record(lines[2]) == Settle(round=1, survivors=released.survivors, members=b"\x1f")
     assert scene.ledger.unsettled == ()
     assert scene.ledger.spent == spent
 

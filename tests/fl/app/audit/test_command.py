@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from dp.events import Gaussian
 from dp.ledger.writer import Ledger
 from tests.kit.audit_scene import CENTRAL, run
@@ -41,9 +43,6 @@ def test_a_broken_chain_is_status_3_and_named(path: Path):
     assert code == 3
     assert "record 2: chain: it is not the one that record 3 follows" in output
     assert output.splitlines()[-1].startswith("BROKEN")
-    path.write_bytes(b"")
-    assert run(path)[0] == 3
-    assert json.loads(run(path, "--json")[1])["budget"] is None
 
 
 def test_an_expectation_that_fails_is_status_3(path: Path):
@@ -64,11 +63,22 @@ def test_what_cannot_be_read_or_used_is_status_2(path: Path, tmp_path: Path):
         assert run(path, option, text)[0] == 2, (option, text)
     assert run(path, "--plot", tmp_path / "no" / "plot.svg")[0] == 2
     assert run(path, "--plot", tmp_path)[0] == 2
-    path.write_bytes(b"".join([changed(lines_of(path)[0], schema=2), *lines_of(path)[1:]]))
+    path.write_bytes(b"".join([changed(lines_of(path)[0], schema=3), *lines_of(path)[1:]]))
     code, output = run(path)
     assert code == 2
-    assert "record 1: schema version: 2, and this program reads 1" in output
+    assert "record 1: schema version: 3, and this program reads 1, 2" in output
     assert output.splitlines()[-1].startswith("Not audited")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"no ledger at all\n", b"\x89PNG\r\n\x1a\n", b"a" * 10**5])
+def test_what_is_no_ledger_is_status_2(path: Path, content: bytes):
+    path.write_bytes(content)
+    code, output = run(path)
+    assert code == 2
+    assert "record 1: not a ledger" in output
+    assert output.splitlines()[-1] == "Not audited: this is no ledger."
+    figures = json.loads(run(path, "--json")[1])
+    assert (figures["verdict"], figures["budget"]) == ("not a ledger", None)
 
 
 def test_a_continued_ledger_needs_all_its_files(tmp_path: Path):

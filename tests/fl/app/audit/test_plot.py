@@ -43,5 +43,5 @@ def test_a_plot_of_nothing_is_an_empty_frame(tmp_path: Path):
     assert run(tmp_path / "ledger", "--plot", tmp_path / "plot.svg")[0] == 0
     assert "<polyline" not in (tmp_path / "plot.svg").read_text()
     (tmp_path / "ledger").write_bytes(b"{}\n")
-    assert run(tmp_path / "ledger", "--plot", tmp_path / "plot.svg")[0] == 3
+    assert run(tmp_path / "ledger", "--plot", tmp_path / "plot.svg")[0] == 2
     ET.fromstring((tmp_path / "plot.svg").read_text())

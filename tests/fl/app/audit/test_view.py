@@ -27,7 +27,9 @@ def test_a_sound_ledger_is_shown_round_by_round_and_in_total(path: Path):
     assert "Not settled, and counted in full: 1 rounds (2)." in output
     assert "It had the expected head, and has 0 records since." in output
     assert "eps_realised is a guarantee only if" in output
-    assert output.splitlines()[-1] == f"Fine: eps_promised is {figures['total']['promised']:.4g} of 8."
+    assert output.splitlines()[-1] == (
+        f"Fine (recomputed and anchored): eps_promised is {figures['total']['promised']:.4g} of 8."
+    )
 
 
 @pytest.mark.slow

@@ -67,11 +67,11 @@ def test_the_bytes_are_as_described():
         + '","round":2,"clip":0.1,"head":"'
         f'{bytes(range(32, 64)).hex()}","record":{{"round":2,"outcome":"released","detail":"","invited":4,'
         '"survivors":3,'
-        '"clip":1.25,"side_values":{"loss":0.1},"epsilon":null,"bytes_up":null,"bytes_down":null,"protocol_s":0.0},'
+        '"clip":1.25,"clipped":null,"side_values":{"loss":0.1},"epsilon":null,"bytes_up":null,"bytes_down":null,"protocol_s":0.0},'
         '"container":"dict","arrays":[["n",[],"int16"],["w",[1,2],"float32"]],"optimizer_bytes":'
         f"{len(checkpoint.optimizer.to_bytes())}}}"
     ).encode()
-    body = b"FLCP\x01" + struct.pack("<I", len(header)) + header
+    body = b"FLCP\x02" + struct.pack("<I", len(header)) + header
     body += struct.pack("<h", -3) + struct.pack("<2f", 1.5, -2.0) + checkpoint.optimizer.to_bytes()
     assert data == body + hashlib.sha256(body).digest()
     assert same(Checkpoint.from_bytes(data), checkpoint)
@@ -165,7 +165,7 @@ def test_another_form_of_the_same_header_is_refused():
     data = a_checkpoint().to_bytes()
     length = struct.unpack_from("<4sBI", data)[2]
     text = data[9 : 9 + length].replace(b'"round":2,"clip"', b'"round": 2,"clip"')
-    body = struct.pack("<4sBI", b"FLCP", 1, len(text)) + text + data[9 + length : -32]
+    body = struct.pack("<4sBI", b"FLCP", 2, len(text)) + text + data[9 + length : -32]
     with pytest.raises(InvalidStateError, match="one form"):
         Checkpoint.from_bytes(body + hashlib.sha256(body).digest())
 
@@ -184,8 +184,8 @@ def test_a_model_that_is_not_finite_is_neither_written_nor_read(tmp_path: Path):
 
 def test_another_version_and_other_files_are_told_apart(tmp_path: Path):
     data = a_checkpoint().to_bytes()
-    with pytest.raises(InvalidStateError, match="version 2, this library reads 1"):
-        Checkpoint.from_bytes(b"FLCP\x02" + data[5:])
+    with pytest.raises(InvalidStateError, match="version 3, this library reads 2"):
+        Checkpoint.from_bytes(b"FLCP\x03" + data[5:])
     for other in (b"", b"FLOS" + data[4:], bytearray(data)):
         with pytest.raises(InvalidStateError, match="no checkpoint"):
             Checkpoint.from_bytes(other)  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ def test_a_run_that_releases_nothing_is_status_1(place: Path):
         (PRIVATE, ("clip = 2.0", 'clip = 2.0\nside_values = [{name = "a", low = nan, high = 1}]'), "privacy"),
         (PRIVATE, ("clip = 2.0", 'clip = 2.0\nside_values = [{name = "a", low = 1, high = 1}]'), "privacy"),
         (PLAIN, ("clip = 1.0", "clip = nan"), "plain.clip: "),
-        (PLAIN, ("clip = 1.0", "clip = 1.0\nmodulus_bits = 2"), "plain: the sum of 4 clients"),
+        (PLAIN, ("clip = 1.0", "clip = 1.0\nmodulus_bits = 2"), "plain.modulus_bits: the sum of 4 clients"),
         (PLAIN, ("max_dropouts = 1", "max_dropouts = 2"), "session.max_dropouts: "),
         (PLAIN, ('"a_study:Study"', '"a_study:Stduy"'), "the study's entry 'a_study:Stduy': AttributeError"),
     ],

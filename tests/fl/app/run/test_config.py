@@ -10,6 +10,7 @@ import pytest
 from dp.errors import DPError
 from fl.app.run.config import (
     AdaptiveTable,
+    PlainSideValueTable,
     PlainTable,
     PrivacyTable,
     RunConfig,
@@ -190,7 +191,7 @@ def test_the_error_survives_pickling():
 def test_every_key_is_in_the_documentation_and_in_its_tables_docstring():
     text = DOCS.read_text(encoding="utf-8")
     tables: list[type[msgspec.Struct]] = [StudyTable, TrainingTable, SessionTable, PrivacyTable, PlainTable]
-    for table in [*tables, AdaptiveTable, SideValueTable]:
+    for table in [*tables, AdaptiveTable, SideValueTable, PlainSideValueTable]:
         documented = re.findall(r"^        (\w+): ", table.__doc__ or "", re.MULTILINE)
         assert documented == list(table.__struct_fields__)
         for key in table.__struct_fields__:

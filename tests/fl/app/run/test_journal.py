@@ -100,7 +100,7 @@ def test_an_unfinished_write_is_an_error_and_then_a_torn_line(path: Path, monkey
         (lambda lines: [lines[0], b'{"event":"begun","round": 1,"at":"now"}\n'], 2),
         (lambda lines: [lines[0], b'{"event":"ended","at":"now"}\n'], 2),
         (lambda lines: [lines[0], b"\xff\n"], 2),
-        (lambda lines: [lines[0].replace(b'"version":1', b'"version":2'), *lines[1:]], 1),
+        (lambda lines: [lines[0].replace(b'"version":2', b'"version":3'), *lines[1:]], 1),
     ],
 )
 def test_any_other_damage_is_refused_and_the_line_is_named(path: Path, damage: object, line: int):

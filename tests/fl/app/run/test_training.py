@@ -13,6 +13,7 @@ from dp.events import DiscreteGaussian
 from dp.ledger.audit import Verdict, audit
 from dp.ledger.writer import Ledger
 from dp.vocabulary import Relation, Unit
+from fl.app.exit_status import ExitStatus
 from fl.app.run.checkpoint import Checkpoint
 from fl.app.run.config import RunConfigError
 from fl.app.run.errors import RunRefusedError
@@ -160,14 +161,14 @@ def test_the_budget_is_kept_no_matter_who_spends_it(place: Path):
         opened.spend(DiscreteGaussian(Fraction(1), 1, Relation.ZERO_OUT, Unit.CLIENT))
     status, output, _ = command(config, "--resume", "--json")
     figures = json.loads(output)
-    assert status == 3
+    assert status == ExitStatus.EXHAUSTED
     assert figures["ended"] == "budget exhausted"
     assert "before round 3: the release would bring epsilon to " in figures["detail"]
     assert figures["outcomes"]["released"] == 2
     assert (place / "run" / "model.npz").exists()
     assert audit([ledger]).verdict is Verdict.FINE
     status, output, _ = command(config, "--resume")
-    assert status == 3
+    assert status == ExitStatus.EXHAUSTED
     assert "Stopped: the budget is exhausted before round 3" in " ".join(output.split())
 
 
