@@ -172,9 +172,11 @@ class Member(Generic[Enumeration]):
 
     def decode(self, name: str, raw: object) -> Enumeration:
         """Returns the member."""
-        if type(raw) is str:
+        if isinstance(raw, str):
+            # The text itself: a subclass of str may compare as it likes.
+            text = str.__str__(raw)
             for member in self.kind:
-                if member.value == raw:
+                if member.value == text:
                     return member
         raise InvalidParameterError(name, _shortened(raw), f"one of {', '.join(self.kind)}")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dp.ledger import FileWitness, RolledBackError, RoundCounter, RoundRefusedError
+from dp.ledger import FileWitness, Ledger, LedgerRefusedError, RolledBackError, RoundCounter, RoundRefusedError
 from fl.private import ClientRound
 from secagg import InvalidStateError
 from tests.kit.counter_scene import SCOPE, CounterScene
-from tests.kit.ledger_scene import a_round
+from tests.kit.ledger_scene import HEADER, a_round
 from tests.kit.private_round_scene import VICTIM, Scene, both_models, planned
 
 
@@ -165,3 +165,54 @@ def test_a_ledger_of_yesterday_is_refused_by_every_client_of_the_lost_round(tmp_
         with pytest.raises(RoundRefusedError) as raised:
             scene.deliver(client)
         assert raised.value.rule == "extension"
+
+
+# ---------------------------------------------------------------------------------------------------- A server's ledger
+def test_a_ledger_of_yesterday_is_refused_when_it_is_opened(tmp_path: Path):
+    path, outside = tmp_path / "ledger", FileWitness.create(tmp_path / "outside")
+    with Ledger.create(path, HEADER, witness=outside) as ledger:
+        ledger.reserve(a_round(1))
+    yesterday = path.read_bytes()
+    with Ledger.open(path, witness=outside) as ledger:
+        ledger.reserve(a_round(2))
+    seen = outside.read()
+    assert seen == len(path.read_bytes())
+    path.write_bytes(yesterday)
+    with pytest.raises(RolledBackError) as refused:
+        Ledger.open(path, witness=outside)
+    assert (refused.value.state, refused.value.found, refused.value.witnessed) == ("ledger", len(yesterday), seen)
+    assert path.read_bytes() == yesterday
+    # Without its witness nobody notices: clients and auditors that kept a later head do.
+    Ledger.open(path).close()
+
+
+def test_a_lost_ledger_is_not_begun_anew(tmp_path: Path):
+    path, outside = tmp_path / "ledger", FileWitness.create(tmp_path / "outside")
+    Ledger.create(path, HEADER, witness=outside).close()
+    path.unlink()
+    with pytest.raises(RolledBackError):
+        Ledger.create(path, HEADER, witness=outside)
+    assert not path.exists()
+
+
+def test_a_record_whose_witness_fails_is_not_acknowledged(tmp_path: Path):
+    class Failing:
+        broken = False
+
+        def read(self) -> int:
+            return 0
+
+        def advance(self, to: int) -> None:
+            if self.broken:
+                raise OSError("the other disk is away")
+
+    outside = Failing()
+    with Ledger.create(tmp_path / "ledger", HEADER, witness=outside) as ledger:
+        outside.broken = True
+        with pytest.raises(OSError, match="away"):
+            ledger.reserve(a_round(1))
+        outside.broken = False
+        with pytest.raises(LedgerRefusedError, match="anew"):
+            ledger.reserve(a_round(2))
+    with Ledger.open(tmp_path / "ledger", witness=outside) as ledger:
+        assert ledger.unsettled == (1,)
