@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dp.accounting.analytic_gaussian import rounded_up
+from dp.accounting.order_hints import smooth_to
 from dp.accounting.order_search import Best, best_order
 from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
@@ -25,6 +26,12 @@ _Array = npt.NDArray[np.float64]
 
 _CURVE_ROUNDING: Final = 1e-12
 """Relative, of the divergences."""
+
+_KINKED_BELOW: Final = 2.0
+"""Curves that are not smooth up to here are searched piece by piece."""
+
+_SMALLEST_LOG: Final = 700.0
+"""Of delta, without its sign: below it exponentials are subnormal."""
 
 _DELTAS: Final = (0.5, 1e-5, 1e-20)
 
@@ -64,6 +71,11 @@ def best_delta(curve: RenyiCurve, epsilon: float) -> Best:
         lambda at_2: max(1.0, epsilon / at_2) + 0.5,
         also=lambda: [best_epsilon(curve, delta).order for delta in _DELTAS],
     )
+    if -_SMALLEST_LOG < value < 0 and smooth_to(curve) < _KINKED_BELOW:
+        # A curve with kinks is searched piece by piece. The order that is best for epsilon at this delta is one more.
+        other = best_epsilon(curve, math.exp(value)).order
+        there = float(log_delta(np.array([other]), np.array([curve.at(other)]))[0])
+        value, order = min((value, order), (there, other))
     # Minus infinity is beyond every rounding, and less infinity it would be no number.
     if -math.inf < value < 0:
         terms = (order - 1) * (curve.at(order) + epsilon) + 2 + math.log(order)
