@@ -104,7 +104,7 @@ class SessionStore(Uncopyable, ABC, Generic[Session, Given]):
     def __init__(self, client: ClientId) -> None:
         self._client = check_client_id("client", client)
         self._sessions: dict[bytes, Session] = {}
-        self._trained: tuple[int, bytes] = (0, b"")
+        self._trained: tuple[int, bytes] = (-1, b"")
         self._ended: tuple[bytes, ...] = ()
         self._turns = Turns("the sessions")
 
@@ -112,9 +112,9 @@ class SessionStore(Uncopyable, ABC, Generic[Session, Given]):
         return f"<{type(self).__name__} of client {self._client}, {len(self._sessions)} open>"
 
     @property
-    def last_round(self) -> int:
-        """The last round that a vector was masked for, 0 before the first."""
-        return self._trained[0]
+    def last_round(self) -> int | None:
+        """The last round that a vector was masked for, None before the first."""
+        return None if self._trained[0] < 0 else self._trained[0]
 
     @property
     def sessions(self) -> Sequence[Session]:
@@ -311,6 +311,8 @@ class Answer(Generic[Session, Given]):
             session_id, _, message = self._pending
             try:
                 reply = store._train(session_id, given, message=message, model_digest=model_digest)
+            except MalformedMessageError as error:
+                self._refuse(session_id, error, None)
             except store.refusals as error:
                 self._refuse(session_id, error, store._leave(session_id))
             else:

@@ -60,6 +60,9 @@ class ServedSession(Protocol[Released_co]):
     def received(self) -> frozenset[ClientId]:
         """The clients whose answer to the current stage was accepted."""
 
+    def has_answered(self, client: ClientId) -> bool:
+        """Whether a client's answer to the current stage was accepted."""
+
     @property
     def can_close(self) -> bool:
         """Whether enough clients have answered for the session to go on."""

@@ -29,14 +29,24 @@ class Lane(Generic[Released]):
     ) -> None:
         self.session = session
         self.invited = invited
-        self.clients = dict(clients)
-        self.addresses: dict[ClientId, int] = {client: address for address, client in clients.items()}
+        self._invited = frozenset(invited)
+        self._given = len(clients) == len(invited)
+        # Both ways. A claim is noted before the session judges it, and counts once the session has accepted it: so an
+        # interruption leaves nobody accepted without an address.
+        self._claims = dict(clients)
+        self._addresses: dict[ClientId, int] = {client: address for address, client in clients.items()}
         # A stage, and not a flag beside it: when the session moves on, nothing is in flight, whatever interrupts it.
         self._sent: Stage | None = None
         self._done: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<Lane of round {self.session.params.round_number} at {self.session.stage}>"
+
+    @property
+    def clients(self) -> dict[int, ClientId]:
+        """Who answers from which address, as far as it is known."""
+        known = ((address, self._owner(address)) for address in self.invited)
+        return {address: client for address, client in known if client is not None}
 
     @property
     def receivers(self) -> Collection[int]:
@@ -46,13 +56,13 @@ class Lane(Generic[Released]):
             return ()
         if session.stage is Stage.ADVERTISE_KEYS:
             return self.invited
-        return tuple(self.addresses[client] for client in session.outbound)
+        return tuple(self._addresses[client] for client in session.outbound)
 
     def message(self, address: int) -> bytes:
         """Returns what is to be sent to one of the receivers."""
         if self.session.stage is Stage.ADVERTISE_KEYS:
             return self.session.invitation
-        return self.session.outbound[self.clients[address]]
+        return self.session.outbound[self._claims[address]]
 
     @property
     def in_flight(self) -> bool:
@@ -87,18 +97,25 @@ class Lane(Generic[Released]):
             UnexpectedMessageError: it answers as somebody else, or as one who answers from another address.
             RemoteError, InvalidInputError, StateSpentError: as the session says.
         """
-        known = self.clients.get(address)
-        if known is None and address not in self.invited:
+        if address not in self._invited:
             raise StrayMessageError(claimed, f"address {address} was not invited to this session")
-        elsewhere = self.addresses.get(claimed)
+        session, known = self.session, self._owner(address)
+        elsewhere = self._addresses.get(claimed) if self._given or session.has_answered(claimed) else None
         if (known is not None and claimed != known) or (elsewhere is not None and elsewhere != address):
             owner = f"client {known}" if known is not None else f"a client that does not answer from {elsewhere}"
             raise UnexpectedMessageError(claimed, f"an answer of client {claimed} from address {address}", owner)
-        self.session.receive(claimed, data)
-        if known is None and claimed in self.session.received:
-            # Bound only now: the session has checked the signature of whoever claimed the id.
-            self.addresses[claimed] = address
-            self.clients[address] = claimed
+        if known is None and session.stage is Stage.ADVERTISE_KEYS:
+            self._addresses[claimed] = address
+            self._claims[address] = claimed
+        session.receive(claimed, data)
+
+    def _owner(self, address: int) -> ClientId | None:
+        """Returns who answers from an address; None where nobody does yet."""
+        client = self._claims.get(address)
+        if client is None or self._addresses.get(client) != address:
+            return None
+        final = self._given or self.session.stage is not Stage.ADVERTISE_KEYS
+        return client if final or self.session.has_answered(client) else None
 
 
 def who_answers(

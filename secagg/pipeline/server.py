@@ -76,7 +76,7 @@ class ServerPipeline(Uncopyable, Generic[Released]):
     def __init__(self) -> None:
         self._current: Lane[Released] | None = None
         self._following: Lane[Released] | None = None
-        self._delivered = 0
+        self._delivered = -1
         self._farewells: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
         self._turns = Turns("the pipeline")
         self.fallback: SecAggError | None = None
@@ -99,7 +99,7 @@ class ServerPipeline(Uncopyable, Generic[Released]):
     @property
     def clients(self) -> Mapping[int, ClientId]:
         """Who answers in this round, by address, as far as it is known."""
-        return {} if self._current is None else dict(self._current.clients)
+        return {} if self._current is None else self._current.clients
 
     @property
     def ready(self) -> bool:
@@ -125,7 +125,7 @@ class ServerPipeline(Uncopyable, Generic[Released]):
         """Takes the session of this round, or of the next one where this round's is there.
 
         Args:
-            session: fresh; its round is at least 1, and above those that were delivered or are open.
+            session: fresh; its round is above those that were delivered or are open.
             addresses: whom it invites: 64-bit integers. A mapping says which client answers from which. Otherwise an
                 address is the client's id; or in the ACTIVE model the first answer says it, and its signature shows it.
 

@@ -151,6 +151,10 @@ class ServerSession(Uncopyable):
         """The clients whose answer to the current stage was accepted."""
         return self._current.received
 
+    def has_answered(self, client: ClientId) -> bool:
+        """Whether a client's answer to the current stage was accepted; as `received`, for one client."""
+        return self._current.has(client)
+
     @property
     def can_close(self) -> bool:
         """Whether enough clients have answered for the session to go on."""
