@@ -18,6 +18,7 @@ from dp.accounting.calibration import calibrate, noise_multiplier
 from dp.accounting.opacus_history import from_opacus
 from dp.errors import (
     BudgetExceededError,
+    ComputationTooLargeError,
     DPError,
     FileLockedError,
     FileRefusedError,
@@ -38,10 +39,18 @@ from dp.events import (
     Skellam,
 )
 from dp.ledger.audit import AuditReport, audit
-from dp.ledger.errors import BadRecordError, LedgerError, LedgerLockedError, LedgerRefusedError, RoundRefusedError
+from dp.ledger.errors import (
+    BadRecordError,
+    LedgerError,
+    LedgerLockedError,
+    LedgerRefusedError,
+    RolledBackError,
+    RoundRefusedError,
+)
 from dp.ledger.records import Central, Header, Reserve, Settle
 from dp.ledger.round_counter import RoundCounter
 from dp.ledger.signing import LedgerKey
+from dp.ledger.witnesses import FileWitness, MonotoneWitness
 from dp.ledger.writer import Ledger
 from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from dp.mechanisms.clipping import Clipped, ClippedLayers, clip, clip_layers
@@ -78,6 +87,7 @@ __all__ = [
     "Clipped",
     "ClippedLayers",
     "Composed",
+    "ComputationTooLargeError",
     "DPError",
     "DiscreteGaussian",
     "DistributedDiscreteGaussian",
@@ -85,6 +95,7 @@ __all__ = [
     "Event",
     "FileLockedError",
     "FileRefusedError",
+    "FileWitness",
     "Gaussian",
     "GaussianMechanism",
     "Header",
@@ -97,11 +108,13 @@ __all__ = [
     "LedgerRefusedError",
     "Method",
     "MissingExtraError",
+    "MonotoneWitness",
     "NonPrivate",
     "PoissonSampled",
     "RdpAccountant",
     "Relation",
     "Reserve",
+    "RolledBackError",
     "RoundCounter",
     "RoundRefusedError",
     "SampleKnownTo",

@@ -5,8 +5,12 @@ the parameter. NaN is in no range, and a bool is no number.
 """
 
 import math
+import os
+import sys
+from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Final, TypeGuard, TypeVar
 
 import numpy as np
@@ -15,12 +19,15 @@ from dp.errors import InvalidParameterError
 
 __all__ = [
     "MAX_COUNT",
+    "check_closed_delta",
     "check_count",
     "check_delta",
-    "check_epsilon",
+    "check_extended_epsilon",
     "check_fraction",
     "check_member",
+    "check_path",
     "check_real",
+    "check_sequence",
     "float_above",
     "float_below",
     "is_exact",
@@ -28,6 +35,8 @@ __all__ = [
 
 MAX_COUNT: Final = 2**63
 """Counts up to here: what a signed 64-bit counter of another program may have reached, and one more."""
+
+_LARGEST: Final = sys.float_info.max
 
 _NO_NUMBERS: Final = (bool, np.bool_, np.timedelta64)
 """Python counts a bool among its integers, and numpy a span of time among its own."""
@@ -90,15 +99,49 @@ def check_delta(delta: object) -> float:
     return check_real("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
 
 
-def check_epsilon(epsilon: object) -> float:
-    """Returns `epsilon` as a finite float, at least 0."""
-    return check_real("epsilon", epsilon, low=0.0)
+def check_closed_delta(delta: object) -> float:
+    """Returns `delta` as a float from 0 to 1, rounded down: what is true of less is true of it."""
+    return _not_above(check_real("delta", delta, low=0.0, high=1.0), delta)
+
+
+def check_extended_epsilon(epsilon: object) -> float:
+    """Returns `epsilon` as a float of at least 0, rounded down; infinity is one, and a number beyond floats none."""
+    if isinstance(epsilon, float | np.floating) and epsilon == math.inf:
+        return math.inf
+    if is_exact(epsilon) and epsilon > _LARGEST:
+        return _LARGEST
+    return _not_above(check_real("epsilon", epsilon, low=0.0), epsilon)
+
+
+def _not_above(number: float, value: object) -> float:
+    """Returns the float that a checked value was rounded to, or the next one below if that is above the value."""
+    above = isinstance(value, int | Fraction | np.longdouble) and number > value
+    return math.nextafter(number, -math.inf) if above else number
 
 
 def check_member(parameter: str, value: object, kind: type[_Member]) -> _Member:
     """Returns `value` if it is a member of the enumeration `kind`."""
     if not isinstance(value, kind):
         raise InvalidParameterError(parameter, value, f"one of {', '.join(str(member) for member in kind)}")
+    return value
+
+
+def check_path(parameter: str, value: object) -> Path:
+    """Returns the path of a file; an empty text, or one with a zero character, names none."""
+    if isinstance(value, str | os.PathLike):
+        try:
+            text = os.fsencode(value)
+        except (TypeError, ValueError):
+            text = b""
+        if text and b"\0" not in text:
+            return Path(os.fsdecode(text))
+    raise InvalidParameterError(parameter, value, "the path of a file")
+
+
+def check_sequence(parameter: str, value: object, allowed: str) -> Sequence[object]:
+    """Returns `value` if it is a list or another sequence; a text, bytes or a view of them is none."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview):
+        raise InvalidParameterError(parameter, type(value).__name__, allowed)
     return value
 
 

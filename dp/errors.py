@@ -5,10 +5,12 @@ processes of an executor, and no text ever holds a vector or a noise sample.
 """
 
 from pathlib import Path
+from reprlib import Repr
 from typing import Final
 
 __all__ = [
     "BudgetExceededError",
+    "ComputationTooLargeError",
     "DPError",
     "FileLockedError",
     "FileRefusedError",
@@ -16,11 +18,28 @@ __all__ = [
     "MissingExtraError",
     "UnlikeEventsError",
     "UnsupportedEventError",
+    "shown",
 ]
 
 
-_MOST_SHOWN: Final = 200
-"""Characters of a refused value in a text."""
+class _Shown(Repr):
+    """What an error says of a value: bounded, and never an error of its own, whatever the value is."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to write out an int of more than some thousand digits.
+        return repr(value) if value.bit_length() <= _MOST_BITS else f"<an int of {value.bit_length()} bits>"
+
+
+_MOST_BITS: Final = 512
+
+_shown: Final = _Shown()
+_shown.maxstring = _shown.maxother = 200
+_shown.maxlist = _shown.maxtuple = _shown.maxset = _shown.maxfrozenset = _shown.maxdict = 16
+
+
+def shown(value: object) -> str:
+    """Returns what an error says of a value: a short text, whatever the value is."""
+    return _shown.repr(value)
 
 
 class DPError(Exception):
@@ -37,18 +56,7 @@ class InvalidParameterError(DPError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        return f"{self.parameter} = {_shown(self.offered)} is refused: it must be {self.allowed}"
-
-
-def _shown(offered: object) -> str:
-    try:
-        text = repr(offered)
-    except (ValueError, RuntimeError) as error:
-        if isinstance(error, RuntimeError):
-            return f"a {type(offered).__name__} that cannot be written out"
-        # Python writes no integer of more than some thousand digits.
-        return f"a {type(offered).__name__} of very many digits"
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+        return f"{self.parameter} = {shown(self.offered)} is refused: it must be {self.allowed}"
 
 
 class MissingExtraError(DPError, ImportError):
@@ -72,7 +80,7 @@ class UnsupportedEventError(DPError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.event!r} is refused: {self.reason}"
+        return f"{shown(self.event)} is refused: {self.reason}"
 
 
 class UnlikeEventsError(DPError):
@@ -104,6 +112,24 @@ class BudgetExceededError(DPError):
 
     def __str__(self) -> str:
         return f"the release would bring epsilon to {self.spent:.6g}, and the budget is {self.budget:.6g}"
+
+
+class ComputationTooLargeError(DPError):
+    """A figure would take too much memory or time, and was not begun.
+
+    Fields: `reason`, `predicted`, `allowed`, `instead`. `reason` says what is counted, `predicted` how much of it would
+    be needed (infinite where no float can say), `allowed` how much is begun, and `instead` what to do.
+    """
+
+    def __init__(self, reason: str, predicted: float, allowed: float, instead: str) -> None:
+        super().__init__(reason, predicted, allowed, instead)
+        self.reason = reason
+        self.predicted = predicted
+        self.allowed = allowed
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.predicted:g} are predicted, {self.allowed:g} are allowed; {self.instead}"
 
 
 class FileLockedError(DPError):

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from dp.checks import check_member, is_exact
-from dp.errors import InvalidParameterError
+from dp.errors import InvalidParameterError, shown
 from dp.vocabulary import FIXED_SAMPLE, POISSON_SAMPLE, SampleKnownTo, Sampling
 
 __all__ = [
@@ -105,7 +105,9 @@ class Rational:
             low = f"{'above' if self.positive else 'at least'} {float(self.low):g}"
             high = f", at most {float(self.high):g}" if self.high < _MAX_FLOAT else ""
             allowed = f"{low}{high}, in at most {MAX_DIGITS} digits each"
-            raise InvalidParameterError(name, _shortened(f"{number}"), allowed)
+            written = max(number.numerator.bit_length(), number.denominator.bit_length()) < _LIMIT.bit_length()
+            offered = f"{number}" if written else f"a rational of more than {MAX_DIGITS} digits"
+            raise InvalidParameterError(name, _shortened(offered), allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,12 @@ class Member(Generic[Enumeration]):
 
     def decode(self, name: str, raw: object) -> Enumeration:
         """Returns the member."""
-        for member in self.kind:
-            if member.value == raw:
-                return member
+        if isinstance(raw, str):
+            # The text itself: a subclass of str may compare as it likes.
+            text = str.__str__(raw)
+            for member in self.kind:
+                if member.value == text:
+                    return member
         raise InvalidParameterError(name, _shortened(raw), f"one of {', '.join(self.kind)}")
 
 
@@ -235,11 +240,7 @@ class SamplingCodec:
 
 def _shortened(raw: object) -> object:
     """Returns what a file offered, short enough for an error text."""
-    try:
-        text = repr(raw)
-    except (ValueError, RuntimeError):
-        # Such as an int of more than some thousand digits, which Python refuses to write out.
-        return f"a {type(raw).__name__} that cannot be written out"
+    text = shown(raw)
     return raw if len(text) <= 60 else f"{text[:60]}..."
 
 

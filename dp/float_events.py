@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 
 def ignoring(
-    *events: Literal["over", "under"],
+    *events: Literal["divide", "invalid", "over", "under"],
 ) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
     """Returns a decorator: within the function these events are ignored, and after it the host's settings hold."""
     settings: dict[str, Literal["ignore"]] = dict.fromkeys(events, "ignore")
@@ -28,7 +28,12 @@ def ignoring(
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
         @wraps(function)
         def call(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
-            with np.errstate(over=settings.get("over"), under=settings.get("under")):
+            with np.errstate(
+                divide=settings.get("divide"),
+                invalid=settings.get("invalid"),
+                over=settings.get("over"),
+                under=settings.get("under"),
+            ):
                 return function(*arguments, **named)
 
         return call

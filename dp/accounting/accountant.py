@@ -17,12 +17,12 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from dp.accounting.analytic_gaussian import gaussian_delta, gaussian_epsilon
+from dp.accounting.analytic_gaussian import SMALLEST_NORMAL, gaussian_delta, gaussian_epsilon, rounded_up
 from dp.accounting.conversion import best_delta, best_epsilon
 from dp.accounting.pld import check_installed, pld_delta, pld_epsilon
 from dp.accounting.roots import falling_root
-from dp.checks import MAX_COUNT, check_count, check_delta, check_epsilon, check_real
-from dp.errors import InvalidParameterError
+from dp.checks import MAX_COUNT, check_closed_delta, check_count, check_extended_epsilon, check_real
+from dp.errors import ComputationTooLargeError, InvalidParameterError
 from dp.events import Composed, Event, PoissonSampled, SampledWithoutReplacement, check_alike
 from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve, check_supported, total_variation_of
@@ -45,7 +45,7 @@ class Method(enum.StrEnum):
     """Nothing was released: epsilon is 0."""
 
     NO_GUARANTEE = "no-guarantee"
-    """Something was released without any protection: epsilon is infinite."""
+    """No finite epsilon holds: something was released without any protection, or delta is 0 and noise has tails."""
 
     ANALYTIC_GAUSSIAN = "analytic-gaussian"
     """The exact profile of the Gaussian mechanism (Balle, Wang 2018); all releases were Gaussian and none sampled."""
@@ -86,6 +86,8 @@ class RdpAccountant:
 
     Args:
         pld: also ask Google's dp-accounting for a bound; it has to be installed (the extra `pld`), and takes seconds.
+            Where it would take minutes or gigabytes, as for little noise, `epsilon` and `delta` refuse with
+            `ComputationTooLargeError`; an accountant without it answers.
 
     Guarantees:
         Each value is an upper bound for adaptive composition, rounding included, and is never NaN.
@@ -138,9 +140,21 @@ class RdpAccountant:
         self._curve = None
         return self
 
-    def copy(self) -> Self:
-        """Returns an accountant that has seen the same, and goes its own way from here."""
-        twin = type(self)(pld=self._pld)
+    @property
+    def pld(self) -> bool:
+        """Whether privacy loss distributions are asked too."""
+        return self._pld
+
+    def copy(self, *, pld: bool | None = None) -> Self:
+        """Returns an accountant that has seen the same, and goes its own way from here.
+
+        Args:
+            pld: whether it asks privacy loss distributions too; None is as this one does.
+
+        Raises:
+            MissingExtraError: `pld` was asked for, and is not installed.
+        """
+        twin = type(self)(pld=self._pld if pld is None else pld)
         twin._events.update(self._events)
         twin._first, twin._curve = self._first, self._curve
         return twin
@@ -149,34 +163,44 @@ class RdpAccountant:
         """Returns the sum of the curves: an upper bound on the Renyi divergence of each order.
 
         Args:
-            orders: each at least 1 (there it bounds the Kullback-Leibler divergence) and at most 2**20, shape (n,).
+            orders: each at least 1 (there it bounds the Kullback-Leibler divergence) and at most 2**20, or infinite
+                (there it is the largest privacy loss: infinite unless nothing was released), shape (n,).
 
         Returns:
             The bounds, shape (n,).
         """
         if np.ndim(orders) != 1:
             raise InvalidParameterError("orders", type(orders), "a sequence of numbers")
-        checked = [check_real("orders", order, low=1.0, high=_LARGEST_ORDER) for order in orders]
-        return self._renyi()(np.array(checked, dtype=np.float64))
+        checked = np.array([_order(order) for order in orders], dtype=np.float64)
+        curve, finite = self._renyi(), np.isfinite(checked)
+        rdp = np.full(checked.shape, 0.0 if curve.nothing else math.inf)
+        rdp[finite] = curve(checked[finite])
+        return rdp
 
     @ignoring("under")
     def epsilon(self, delta: float) -> Bound:
         """Returns the smallest known epsilon for `delta`.
 
+        At 0 it is infinite unless nothing was released, as the noise of every event has tails; at 1 it is 0.
+
         Raises:
-            InvalidParameterError: `delta` is not strictly between 0 and 1.
+            InvalidParameterError: `delta` is not between 0 and 1.
+            ComputationTooLargeError: `pld` was asked for, and would take minutes or gigabytes.
         """
-        delta = check_delta(delta)
+        delta = check_closed_delta(delta)
         return min(self._epsilons(delta), key=lambda bound: bound.value)
 
     @ignoring("under")
     def delta(self, epsilon: float) -> Bound:
-        """Returns the smallest known delta for `epsilon`.
+        """Returns the smallest known delta for `epsilon`; a delta below the smallest float is 0.
+
+        At infinity it is 0 unless something was released without any protection.
 
         Raises:
-            InvalidParameterError: `epsilon` is below 0 or not finite.
+            InvalidParameterError: `epsilon` is below 0 or NaN.
+            ComputationTooLargeError: `pld` was asked for, and would take minutes or gigabytes.
         """
-        epsilon = check_epsilon(epsilon)
+        epsilon = check_extended_epsilon(epsilon)
         return min(self._deltas(epsilon), key=lambda bound: bound.value)
 
     def would_exceed(self, event: Event, count: int, epsilon: float, delta: float) -> bool:
@@ -185,14 +209,15 @@ class RdpAccountant:
         Raises:
             DPError: as `compose`, `epsilon` and `delta` do.
         """
-        epsilon, delta = check_epsilon(epsilon), check_delta(delta)
+        epsilon, delta = check_extended_epsilon(epsilon), check_closed_delta(delta)
         return not self.copy().compose(event, count).epsilon(delta).value <= epsilon
 
     def remaining(self, event: Event, epsilon: float, delta: float) -> int:
         """Returns how many more releases like `event` keep epsilon at or below `epsilon` at `delta`.
 
         Returns:
-            The largest such count, at most 2**63; 0 also if epsilon is above already.
+            The largest such count, at most 2**63; 0 also if epsilon is above already. Counts for which `pld` would be
+            refused are judged without it.
 
         Raises:
             DPError: as `compose`, `epsilon` and `delta` do.
@@ -200,13 +225,15 @@ class RdpAccountant:
         Cost:
             That of a dozen calls of `epsilon`.
         """
-        epsilon, delta = check_epsilon(epsilon), check_delta(delta)
+        epsilon, delta = check_extended_epsilon(epsilon), check_closed_delta(delta)
 
         @cache
         def excess(count: int) -> float:
             if count > MAX_COUNT:
                 return math.inf
-            return self.copy().compose(event, count).epsilon(delta).value - epsilon
+            spent = self.copy().compose(event, count)._epsilon_at_any_cost(delta)
+            # Infinite targets hold whatever was spent, and infinity less itself is no number.
+            return 0.0 if spent <= epsilon == math.inf else spent - epsilon
 
         if excess(1) > 0:
             return 0
@@ -229,6 +256,13 @@ class RdpAccountant:
                 fits += step
         return fits
 
+    def _epsilon_at_any_cost(self, delta: float) -> float:
+        """Returns epsilon, without `pld` where that would be refused."""
+        try:
+            return self.epsilon(delta).value
+        except ComputationTooLargeError:
+            return self.copy(pld=False).epsilon(delta).value
+
     def _renyi(self) -> RenyiCurve:
         if self._curve is None:
             self._curve = RenyiCurve(self._events)
@@ -236,10 +270,16 @@ class RdpAccountant:
 
     def _epsilons(self, delta: float) -> Iterator[Bound]:
         curve = self._renyi()
-        if not any(self._events.values()):
+        if curve.nothing:
             yield Bound(0.0, None, Method.NOTHING)
+        elif delta == 1:
+            yield Bound(0.0, None, Method.TOTAL_VARIATION)
+        elif delta == 0:
+            # Every kind of noise here has tails, in which no ratio of probabilities is bounded.
+            yield Bound(math.inf, None, Method.NO_GUARANTEE)
         elif curve.infinite:
             yield Bound(math.inf, None, Method.NO_GUARANTEE)
+            yield from self._epsilon_of_single(delta)
         elif _total_variation(curve, delta) <= delta:
             yield Bound(0.0, None, Method.TOTAL_VARIATION)
         else:
@@ -250,16 +290,20 @@ class RdpAccountant:
                 best = best_epsilon(curve, delta)
                 yield Bound(best.value, best.order, Method.RDP)
             yield from self._epsilon_of_single(delta)
-            with_pld = pld_epsilon(self._events, delta) if self._pld else None
+            with_pld = pld_epsilon(curve, delta) if self._pld else None
             if with_pld is not None:
                 yield Bound(with_pld, None, Method.PLD)
 
     def _deltas(self, epsilon: float) -> Iterator[Bound]:
         curve = self._renyi()
-        if not any(self._events.values()):
+        if curve.nothing:
             yield Bound(0.0, None, Method.NOTHING)
         elif curve.infinite:
             yield Bound(1.0, None, Method.NO_GUARANTEE)
+            yield from self._delta_of_single(epsilon)
+        elif epsilon == math.inf:
+            # No outcome is impossible for a neighbour.
+            yield Bound(0.0, None, Method.TOTAL_VARIATION)
         else:
             yield Bound(_total_variation(curve, 0.0), None, Method.TOTAL_VARIATION)
             if curve.unsampled_precision is not None:
@@ -269,7 +313,7 @@ class RdpAccountant:
                 best = best_delta(curve, epsilon)
                 yield Bound(best.value, best.order, Method.RDP)
             yield from self._delta_of_single(epsilon)
-            with_pld = pld_delta(self._events, epsilon) if self._pld else None
+            with_pld = pld_delta(curve, epsilon) if self._pld else None
             if with_pld is not None:
                 yield Bound(with_pld, None, Method.PLD)
 
@@ -291,7 +335,7 @@ class RdpAccountant:
         single = self._single()
         if single is not None:
             part, inner = single
-            epsilon = inner.epsilon(delta / part * (1 - _ROUNDING)).value if delta < part else 0.0
+            epsilon = inner.epsilon(_rounded_down(delta / part * (1 - _ROUNDING))).value if delta < part else 0.0
             # log(1 + q (e^epsilon - 1)), for large epsilons without the power.
             small = epsilon < 1
             grown = (
@@ -311,7 +355,19 @@ class RdpAccountant:
                 else epsilon + math.log((1 - (1 - part) * math.exp(-epsilon)) / part)
             )
             value = part * inner.delta(max(0.0, inside * (1 - _ROUNDING))).value
-            yield Bound(value * (1 + _ROUNDING), None, Method.SINGLE_RELEASE)
+            yield Bound(rounded_up(value * (1 + _ROUNDING)), None, Method.SINGLE_RELEASE)
+
+
+def _rounded_down(delta: float) -> float:
+    """Returns a delta at or below one that was rounded: a subnormal number has few digits."""
+    return delta if delta >= SMALLEST_NORMAL else math.nextafter(delta, 0.0)
+
+
+def _order(order: object) -> float:
+    """Returns a Renyi order as a float."""
+    if isinstance(order, float | np.floating) and order == math.inf:
+        return math.inf
+    return check_real("orders", order, low=1.0, high=_LARGEST_ORDER)
 
 
 def _apart(event: Event, count: int) -> Iterator[tuple[Event, int]]:

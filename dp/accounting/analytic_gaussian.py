@@ -9,6 +9,7 @@ With E(x) = e^(x^2) erfc(x) it is e^(-a^2/2) (E(-a/sqrt 2) - E(-b/sqrt 2)) / 2, 
 """
 
 import math
+import sys
 from functools import cache
 from typing import Final
 
@@ -19,9 +20,12 @@ from dp.accounting.roots import falling_root
 from dp.float_events import ignoring
 from dp.special import erfcx, erfcx_at, ndtr, ndtri
 
-__all__ = ["gaussian_delta", "gaussian_epsilon"]
+__all__ = ["SMALLEST_NORMAL", "gaussian_delta", "gaussian_epsilon", "rounded_up"]
 
 _Array = npt.NDArray[np.float64]
+
+SMALLEST_NORMAL: Final = sys.float_info.min
+"""Below it floats lose digits."""
 
 _SQRT_2: Final = math.sqrt(2)
 
@@ -41,12 +45,22 @@ def _quadrature() -> tuple[_Array, _Array]:
 
 @ignoring("under")
 def gaussian_delta(mu: float, *, epsilon: float) -> float:
-    """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float."""
+    """Returns the exact delta for epsilon >= 0, never too small by rounding; 0 if it is below the smallest float.
+
+    At infinity it is 0.
+    """
     if mu == 0:
+        return 0.0
+    if epsilon == math.inf:
         return 0.0
     if mu == math.inf:
         return 1.0
-    return min(1.0, math.exp(_log_delta(mu, epsilon)) * (1 + _ROUNDING))
+    return min(1.0, rounded_up(math.exp(_log_delta(mu, epsilon)) * (1 + _ROUNDING)))
+
+
+def rounded_up(delta: float) -> float:
+    """Returns a delta at or above one that was rounded: a subnormal number has few digits. 0 stays 0."""
+    return math.nextafter(delta, 1.0) if 0 < delta < SMALLEST_NORMAL else delta
 
 
 @ignoring("under")

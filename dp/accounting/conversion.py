@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dp.accounting.analytic_gaussian import rounded_up
 from dp.accounting.order_search import Best, best_order
 from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
@@ -24,6 +25,8 @@ _Array = npt.NDArray[np.float64]
 
 _CURVE_ROUNDING: Final = 1e-12
 """Relative, of the divergences."""
+
+_DELTAS: Final = (0.5, 1e-5, 1e-20)
 
 _SUM_ROUNDING: Final = 1e-15
 """Relative, of the largest term."""
@@ -54,8 +57,15 @@ def best_delta(curve: RenyiCurve, epsilon: float) -> Best:
     def log_delta(orders: _Array, rdp: _Array) -> _Array:
         return (orders - 1) * (rdp - epsilon - np.log1p(1 / (orders - 1))) - np.log(orders)
 
-    value, order = best_order(curve, log_delta, lambda at_2: max(1.0, epsilon / at_2) + 0.5)
-    if value < 0:
+    # Where the divergence has a dip, delta has a narrow one there, and epsilon a wide one.
+    value, order = best_order(
+        curve,
+        log_delta,
+        lambda at_2: max(1.0, epsilon / at_2) + 0.5,
+        also=lambda: [best_epsilon(curve, delta).order for delta in _DELTAS],
+    )
+    # Minus infinity is beyond every rounding, and less infinity it would be no number.
+    if -math.inf < value < 0:
         terms = (order - 1) * (curve.at(order) + epsilon) + 2 + math.log(order)
         value += _CURVE_ROUNDING * (order - 1) * curve.at(order) + _SUM_ROUNDING * terms
-    return Best(math.exp(min(0.0, value)), order)
+    return Best(rounded_up(math.exp(min(0.0, value))), order)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dp.float_events import ignoring
 from dp.renyi.curve import RenyiCurve
 from dp.renyi.sampled_curves import Curve
+from dp.renyi.sampled_discrete_gaussian import largest_smooth_order, poisson_discrete_gaussian_rdp
 from dp.renyi.sampled_gaussian import largest_real_order, poisson_gaussian_rdp
 from dp.renyi.sampled_gaussians import SampledGaussians
 
@@ -24,7 +25,13 @@ def smooth_to(curve: RenyiCurve) -> float:
     if not all(term.smooth for term, _ in curve.others):
         return 1.0
     poisson = [part for part in curve.sampled_gaussians if part.formula is poisson_gaussian_rdp]
-    return min((largest_real_order(part.noise_multiplier) for part in poisson), default=math.inf)
+    discrete = [part for part in curve.sampled_gaussians if part.formula is poisson_discrete_gaussian_rdp]
+    return min(
+        *(largest_real_order(part.noise_multiplier) for part in poisson),
+        *(largest_smooth_order(part.part, noise_multiplier=part.noise_multiplier) for part in discrete),
+        math.inf,
+        math.inf,
+    )
 
 
 def steep_from(curve: RenyiCurve) -> float:

@@ -8,7 +8,7 @@ from the curve at one order, so that no step can make the result invalid, only l
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -70,13 +70,20 @@ class Best(NamedTuple):
     order: float
 
 
-def best_order(curve: RenyiCurve, objective: Objective, guess: Callable[[float], float]) -> Best:
+def best_order(
+    curve: RenyiCurve,
+    objective: Objective,
+    guess: Callable[[float], float],
+    *,
+    also: Callable[[], Sequence[float]] = tuple,
+) -> Best:
     """Returns the smallest value of a quasi-convex objective.
 
     Args:
         curve: the divergences.
         objective: what is minimised.
         guess: takes the divergence of order 2, above 0, and returns where to begin; a bad guess costs time only.
+        also: returns orders near which to look, where there may be several minima.
     """
     ladder = _LADDER if not curve.sampled else [order for order in _LADDER if order <= _LARGEST_SAMPLED_ORDER]
     start = min(guess(max(curve.at(2.0), _TINY)), steep_from(curve))
@@ -88,6 +95,7 @@ def best_order(curve: RenyiCurve, objective: Objective, guess: Callable[[float],
     search = _Search(curve, objective, smooth)
     if smooth < 2 and curve.pairs <= _FEW:
         # Bounds for samples of any mechanism rise, level off and rise again: there may be several minima.
+        ladder = sorted({*ladder, *also()})
         start = min(ladder, key=search.value)
     search.refine(*search.bracket(ladder, start))
     return search.best()

@@ -6,6 +6,7 @@ is gone when its owner is, however many children it had.
 """
 
 import errno
+import io
 import os
 import threading
 import weakref
@@ -51,33 +52,35 @@ class OwnedFile:
         OSError: it cannot be opened.
     """
 
+    # Python's raw file closes its descriptor in one step: what interrupts `close` leaves it open, to be closed again.
+    _file: io.FileIO | None = None
+
     def __init__(self, path: Path, *, flags: int, mode: int) -> None:
-        self._descriptor: int | None = None
         self._process = os.getpid()
         with _guard:
-            self._descriptor = os.open(path, flags | _FLAGS, mode)
             _owned.add(self)
+            self._file = io.FileIO(path, "r+", opener=lambda name, _: os.open(name, flags | _FLAGS, mode))
 
     @property
     def descriptor(self) -> int | None:
         """The descriptor; None when it is closed, and in another process."""
-        return self._descriptor if os.getpid() == self._process else None
+        file = self._file
+        return None if file is None or file.closed or os.getpid() != self._process else file.fileno()
 
     def close(self) -> None:
         """Unlocks and closes it; a second call does nothing, and neither does one in another process."""
         with _guard:
-            descriptor, self._descriptor = self.descriptor, None
-            if descriptor is not None:
+            descriptor = self.descriptor
+            if self._file is not None and descriptor is not None:
                 try:
                     _unlock(descriptor)
                 finally:
-                    os.close(descriptor)
+                    self._file.close()
 
     def close_in_child(self) -> None:
         """Closes a child's copy, and leaves the parent's lock alone."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        if self._file is not None:
+            self._file.close()
 
     def __del__(self) -> None:
         # An interruption between opening and the caller's `with` would leave the lock to nobody.

@@ -2,8 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from dp.errors import FileRefusedError
 
@@ -25,8 +24,9 @@ class Turns:
     def __init__(self, noun: str) -> None:
         self._noun = noun
         self._process = os.getpid()
+        # Python's own lock, entered by `with` itself: a signal cannot come between its acquisition and its release.
         self._lock = threading.RLock()
-        self._taken = False
+        self._turn = threading.Condition(self._lock)
 
     @property
     def in_own_process(self) -> bool:
@@ -42,20 +42,22 @@ class Turns:
         if not self.in_own_process:
             raise FileRefusedError(action, f"another process made this {self._noun}: make it anew in this one")
 
-    @contextmanager
-    def taken(self, action: str) -> Iterator[None]:
-        """Waits for this call's turn, and holds it.
+    def taken(self, action: str) -> AbstractContextManager[object]:
+        """Returns what `with` waits for, and holds, as this call's turn.
 
         Raises:
             FileRefusedError: another process made the object, or this thread has a turn already.
         """
         # First the process: a fork copies the lock as another thread held it.
         self.check_process(action)
-        with self._lock:
-            if self._taken:
-                raise FileRefusedError(action, f"this thread is inside another call of this {self._noun}")
-            try:
-                self._taken = True
-                yield
-            finally:
-                self._taken = False
+        if self._has_turn():
+            raise FileRefusedError(action, f"this thread is inside another call of this {self._noun}")
+        return self._lock
+
+    def _has_turn(self) -> bool:
+        # A condition refuses who does not hold its lock; to notify nobody does nothing else.
+        try:
+            self._turn.notify(0)
+        except RuntimeError:
+            return False
+        return True

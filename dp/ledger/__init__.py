@@ -5,11 +5,13 @@
   `Assurance`: what can be required beside the figures. `Participation`: in which sums somebody was.
   `DEFAULT_MAX_SECONDS`: how long an audit may take.
 * `RoundCounter`: a client's own memory of its rounds, which the server's ledger has to agree with.
+* `MonotoneWitness`: a number outside that shows that a counter was restored from an older copy. `FileWitness` is one.
 * `Header`, `Reserve`, `Settle`, `Central`, `Sum`, `Cohort`, `Head`, `Close`: the records (`Record` is any of them).
   `encode`, `decode`, `line_hash` and `NO_HEAD`: their bytes. `members_bitmap`: who is in a sum, of `MOST_LISTED` at
   most. `MemberForm`: what a cohort holds of each.
-* `LedgerError` is the base of what is refused: `BadRecordError`, `LedgerLockedError`, `LedgerRefusedError` and
-  `RoundRefusedError`; and `AuditTimeError`. `ledger_errors` turns what `dp.durable` refuses into these.
+* `LedgerError` is the base of what is refused: `BadRecordError`, `LedgerLockedError`, `LedgerRefusedError`,
+  `RoundRefusedError` and `RolledBackError`; and `AuditTimeError`. `ledger_errors` turns what `dp.durable` refuses into
+  these.
 * `lock_exclusively`, `sync_folder`: as in `dp.durable`, kept for one version.
 
 `docs/ledger.md` has the format, and what an audit can and cannot show.
@@ -23,6 +25,7 @@ from dp.ledger.errors import (
     LedgerError,
     LedgerLockedError,
     LedgerRefusedError,
+    RolledBackError,
     RoundRefusedError,
 )
 from dp.ledger.file import ledger_errors, lock_exclusively, sync_folder
@@ -45,6 +48,7 @@ from dp.ledger.records import (
 )
 from dp.ledger.round_counter import RoundCounter
 from dp.ledger.signing import LedgerKey
+from dp.ledger.witnesses import FileWitness, MonotoneWitness
 from dp.ledger.writer import Ledger
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "Close",
     "Cohort",
     "Figures",
+    "FileWitness",
     "Head",
     "Header",
     "Ledger",
@@ -67,10 +72,12 @@ __all__ = [
     "LedgerLockedError",
     "LedgerRefusedError",
     "MemberForm",
+    "MonotoneWitness",
     "Participation",
     "Record",
     "ReleaseReport",
     "Reserve",
+    "RolledBackError",
     "RoundCounter",
     "RoundRefusedError",
     "Settle",

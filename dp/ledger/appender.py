@@ -17,6 +17,7 @@ from dp.ledger.record_types import NO_HEAD, Record, ReleaseRecord, Sum
 from dp.ledger.records import SCHEMA_VERSION, encode, line_hash, schema_needed
 from dp.ledger.spending import Spending
 from dp.ledger.state import LedgerState
+from dp.ledger.witnesses import Witnessed
 
 __all__ = ["Appender"]
 
@@ -28,13 +29,14 @@ class Appender:
         file: open, and at its end.
         state: after its last record.
         table: of the ledger's epsilons.
+        witnessed: is told where the file ends, after each call.
 
     Attributes:
         head: the hash of the last record.
         spending: what all releases spend together.
     """
 
-    def __init__(self, file: LedgerFile, state: LedgerState, table: EpsilonTable) -> None:
+    def __init__(self, file: LedgerFile, state: LedgerState, table: EpsilonTable, witnessed: Witnessed) -> None:
         self.head = NO_HEAD
         self.spending = Spending(table)
         for release in state.releases:
@@ -42,6 +44,7 @@ class Appender:
         self._file = file
         self._state = state
         self._table = table
+        self._witnessed = witnessed
         self._schema = SCHEMA_VERSION
         self._ends = {NO_HEAD: 0}
         # False while file and memory may differ: what stops a call then leaves the ledger to be opened anew.
@@ -52,9 +55,15 @@ class Appender:
         self._file.append(line)
         self._ends[continues] = 0
         self._wrote((line,))
+        self._witnessed.advance(self._ends[self.head])
 
-    def resume(self, chain: Chain) -> None:
-        """Goes on after what was read of the file. Records of a call that is not complete are moved to FILE.torn."""
+    def resume(self, chain: Chain, *, least: int) -> None:
+        """Goes on after what was read of the file. Records of a call that is not complete are moved to FILE.torn.
+
+        Raises:
+            RolledBackError: the file ends before `least`, where its witness has seen it end.
+        """
+        self._witnessed.check(max((0, *chain.ends)), least)
         if chain.torn:
             self._file.move_aside(chain.ends[-1])
         self._ends = dict(zip(chain.heads, chain.ends, strict=True)) | {chain.continues: 0}
@@ -112,6 +121,7 @@ class Appender:
         for record in records:
             self._state.apply(record)
         self._wrote(lines)
+        self._witnessed.advance(self._ends[self.head])
         self.spending = after
         self._sound = True
         return self.head

@@ -11,6 +11,7 @@ __all__ = [
     "LedgerError",
     "LedgerLockedError",
     "LedgerRefusedError",
+    "RolledBackError",
     "RoundRefusedError",
 ]
 
@@ -69,6 +70,26 @@ class LedgerLockedError(LedgerError, FileLockedError):
 
 class LedgerRefusedError(LedgerError, FileRefusedError):
     """A call that the ledger's rules forbid; nothing was written. Fields: `action`, `reason`."""
+
+
+class RolledBackError(LedgerError):
+    """A counter or a ledger is behind what its witness outside has seen. Fields: `state`, `found`, `witnessed`.
+
+    Its host was restored from a copy, or the file was. Nothing is counted and nothing is joined with it: what happened
+    since the copy is on no disk here, and would happen twice. `found` and `witnessed` are the witness' numbers.
+    """
+
+    def __init__(self, state: str, found: int, witnessed: int) -> None:
+        super().__init__(state, found, witnessed)
+        self.state = state
+        self.found = found
+        self.witnessed = witnessed
+
+    def __str__(self) -> str:
+        return (
+            f"the {self.state} is at {self.found}, and its witness has seen {self.witnessed}: it was restored from an "
+            "older copy, and takes no part any more; bring the latest one back"
+        )
 
 
 class AuditTimeError(LedgerError):

@@ -19,16 +19,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Final
 
-from dp.checks import check_count
+from dp.checks import check_count, check_path, check_sequence
 from dp.durable import FileLock, Turns, check_lockable, replace_file
 from dp.errors import InvalidParameterError
 from dp.exact_json import SHA256_BYTES, Bytes, Codec, Integer, Optional, Text
 from dp.ledger.errors import BadRecordError, LedgerRefusedError, RoundRefusedError
 from dp.ledger.file import ledger_errors
 from dp.ledger.records import NO_HEAD, Close, Header, Record, Reserve, decode, line_hash
+from dp.ledger.witnesses import MonotoneWitness, Witnessed
 
 __all__ = ["RoundCounter"]
 
@@ -37,6 +37,7 @@ _MODE: Final = 0o666
 """Less what the user's mask takes away: a count is no secret."""
 
 _MAX_ROUNDS: Final = 2**62
+_LINES: Final = "a sequence of lines, each of them bytes"
 
 _HASH: Final = Bytes(SHA256_BYTES, SHA256_BYTES)
 _FIELDS: Final[dict[str, Codec]] = {
@@ -58,6 +59,11 @@ class _Memory:
     closed: bool = False
     """Whether the last line that was seen ends its file, so that a header may follow."""
 
+    @property
+    def step(self) -> int:
+        """Grows with every change: what a witness outside is told."""
+        return 2 * self.last_round + (self.witnessed == self.last_round > 0)
+
 
 class RoundCounter:
     """Counts one client's rounds of one budget, durably.
@@ -67,26 +73,36 @@ class RoundCounter:
             the client's other lasting state is.
         scope: the budget's name, as the client knows it; not from the server.
         rounds: R, how many rounds the plan has that the client agreed to.
+        witness: a number outside of this host that only grows, for this counter alone. With it a counter that was
+            restored from an older copy, or lost, is refused whenever it is opened or used. None: that is not noticed,
+            and the client can be made to join a round twice.
 
     Raises:
         InvalidParameterError: an argument is out of its range.
+        RolledBackError: the counter is behind its witness.
         LedgerRefusedError: the file is no counter, or one of another scope or plan.
         LedgerLockedError: this system has no locks.
         OSError: the file cannot be read.
 
     Guarantees:
-        When `accept` or `witness` returns, what it accepted is on the disk. When it raises, the file is as it was;
-        after an `OSError` the round may be counted already, and is then refused the next time.
+        When `accept` or `witness` returns, what it accepted is on the disk, and its witness was told. When it refuses,
+        the file is as it was. After an `OSError`, an error of the witness or an interruption the round may be counted
+        already, and is then refused the next time; the file is whole in any case.
+
+        Calls of several threads and processes take turns or are refused; a forked child is refused.
     """
 
-    def __init__(self, path: str | PathLike[str], scope: str, rounds: int) -> None:
-        self._path = Path(path)
+    def __init__(
+        self, path: str | PathLike[str], scope: str, rounds: int, *, witness: MonotoneWitness | None = None
+    ) -> None:
+        self._path = check_path("path", path)
         # A system without locks is refused here, not in the middle of a first round.
         with ledger_errors():
             check_lockable(self._path)
         self._turns = Turns("counter")
         self._scope = Text().decode("scope", scope)
         self._rounds = check_count("rounds", rounds, low=1, high=_MAX_ROUNDS)
+        self._witnessed = Witnessed("counter", witness)
         self._load()
 
     @property
@@ -114,10 +130,13 @@ class RoundCounter:
         Raises:
             RoundRefusedError: the round is beyond the plan, repeated or smaller than the last; the scope is another;
                 or the lines do not extend what this client has seen, or hold this or a later round already.
+            RolledBackError: the counter is behind its witness.
             LedgerLockedError: another process of this client is at it.
             OSError: the disk refused.
         """
         round_number = check_count("round_number", round_number, low=1, high=_MAX_ROUNDS)
+        if scope is not None:
+            scope = Text().decode("scope", scope)
         with self._exclusively() as memory:
             if scope is not None and scope != self._scope:
                 raise RoundRefusedError("scope", scope, self._scope)
@@ -147,9 +166,12 @@ class RoundCounter:
         Raises:
             RoundRefusedError: the lines do not extend what this client has seen; they hold no reserve of the round, or
                 one with another context; or the round was witnessed already, or none was accepted.
+            RolledBackError: the counter is behind its witness.
             LedgerLockedError: another process of this client is at it.
             OSError: the disk refused.
         """
+        if context is not None and not isinstance(context, bytes):
+            raise InvalidParameterError("context", context, "the hash of a task, in bytes")
         with self._exclusively() as memory:
             if memory.last_round == memory.witnessed:
                 raise RoundRefusedError("reserve", "a round", "one that was accepted, and witnessed once")
@@ -167,8 +189,8 @@ class RoundCounter:
         head = memory.head
         records: list[Record] = []
         last_round = 0
-        if not isinstance(lines, Sequence) or not all(isinstance(line, bytes) for line in lines):
-            raise InvalidParameterError("lines", type(lines).__name__, "a sequence of lines, each of them bytes")
+        if not all(isinstance(line, bytes) for line in check_sequence("lines", lines, _LINES)):
+            raise InvalidParameterError("lines", type(lines).__name__, _LINES)
         if head is None and not lines:
             raise RoundRefusedError("extension", "no line", "the ledger from its header on")
         for place, line in enumerate(lines, 1):
@@ -206,6 +228,13 @@ class RoundCounter:
                 yield self._load()
 
     def _load(self) -> _Memory:
+        """Returns what is on the disk, if that is not behind the witness."""
+        least = self._witnessed.least()
+        memory = self._read()
+        self._witnessed.check(memory.step, least)
+        return memory
+
+    def _read(self) -> _Memory:
         if self._path.exists() and not self._path.is_file():
             raise LedgerRefusedError("a counter", f"{self._path} is no regular file")
         try:
@@ -241,6 +270,7 @@ class RoundCounter:
         }
         raw = {name: codec.encode(name, fields[name]) for name, codec in _FIELDS.items()}
         replace_file(self._path, [json.dumps(raw, sort_keys=True).encode("ascii") + b"\n"], mode=_MODE)
+        self._witnessed.advance(memory.step)
 
 
 def _ends_file(memory: _Memory, records: Sequence[Record]) -> bool:

@@ -32,6 +32,7 @@ from dp.ledger.reading import Reading, read_ledger
 from dp.ledger.records import NO_HEAD, Close, Head, Header, ReleaseRecord, Reserve, Settle, Sum, encode
 from dp.ledger.signing import LedgerKey
 from dp.ledger.state import LedgerState, replay
+from dp.ledger.witnesses import MonotoneWitness, Witnessed
 from dp.vocabulary import SampleKnownTo
 
 __all__ = ["Ledger"]
@@ -71,16 +72,30 @@ class Ledger:
         what `record_past` and `record_sum` put there.
     """
 
-    def __init__(self, file: LedgerFile, state: LedgerState, table: EpsilonTable, key: LedgerKey | None) -> None:
+    def __init__(
+        self,
+        file: LedgerFile,
+        state: LedgerState,
+        table: EpsilonTable,
+        key: LedgerKey | None,
+        *,
+        witnessed: Witnessed,
+    ) -> None:
         self._file = file
         self._state = state
         self._key = key
-        self._end = Appender(file, state, table)
+        self._end = Appender(file, state, table, witnessed)
         self._turns = Turns("ledger")
 
     @classmethod
     def create(
-        cls, path: _PathLike, header: Header, key: LedgerKey | None = None, predecessors: Sequence[_PathLike] = ()
+        cls,
+        path: _PathLike,
+        header: Header,
+        key: LedgerKey | None = None,
+        predecessors: Sequence[_PathLike] = (),
+        *,
+        witness: MonotoneWitness | None = None,
     ) -> Self:
         """Begins a ledger in a new file.
 
@@ -90,14 +105,19 @@ class Ledger:
             key: signs heads; None for a ledger that is not signed.
             predecessors: the files that this one continues, the oldest first. The last of them must be closed; all
                 that they spent counts here too.
+            witness: a number outside of this host that only grows, for this file alone. With it a file that was
+                restored from an older copy is refused when it is opened. None: clients and auditors that kept a later
+                head notice it, and nobody else.
 
         Raises:
             InvalidParameterError: a field of the header is out of its range.
             BadRecordError: a predecessor is not as it was written.
+            RolledBackError: its witness has seen such a file already.
             LedgerRefusedError: the file holds a ledger, or a predecessor is not closed or has another budget.
             LedgerLockedError: another writer has the file open.
             OSError: a file cannot be read or written.
         """
+        witnessed = Witnessed("ledger", witness)
         header = replace(header, key=None if key is None else key.public_key)
         head = NO_HEAD
         if predecessors:
@@ -108,9 +128,11 @@ class Ledger:
         else:
             state, table = LedgerState(header), EpsilonTable(header.delta)
         line = encode(header, head)
+        # A file that its witness has seen already is lost, and not begun anew.
+        witnessed.check(0, witnessed.least())
         file = LedgerFile(Path(path), create=True)
         try:
-            ledger = cls(file, state, table, key)
+            ledger = cls(file, state, table, key, witnessed=witnessed)
             ledger._end.begin(line, continues=head)
         except BaseException:
             file.close()
@@ -118,30 +140,41 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, path: _PathLike, key: LedgerKey | None = None, predecessors: Sequence[_PathLike] = ()) -> Self:
+    def open(
+        cls,
+        path: _PathLike,
+        key: LedgerKey | None = None,
+        predecessors: Sequence[_PathLike] = (),
+        *,
+        witness: MonotoneWitness | None = None,
+    ) -> Self:
         """Opens a ledger to go on with it, after verifying all of it.
 
         Args:
             path: of the file.
             key: that of the header, if it has one.
             predecessors: the files that this one continues, the oldest first.
+            witness: the one that was given to `create`.
 
         Raises:
+            RolledBackError: the file is behind its witness.
             BadRecordError: a record is not as it was written, or a figure is wrong.
             InvalidParameterError: the key is not that of the header.
             LedgerRefusedError: predecessors are missing.
             LedgerLockedError: another writer has the file open.
             OSError: a file cannot be read or written.
         """
+        witnessed = Witnessed("ledger", witness)
         file = LedgerFile(Path(path))
         try:
+            least = witnessed.least()
             # Of the file that is locked, not of what its path leads to by now.
             state, table, chain = _read(read_ledger((*predecessors, path), last=file.read_from(0)))
             header_key = None if chain.header is None else chain.header.key
             if header_key != (None if key is None else key.public_key):
                 raise InvalidParameterError("key", key, "the one whose public half is in the header")
-            ledger = cls(file, state, table, key)
-            ledger._end.resume(chain)
+            ledger = cls(file, state, table, key, witnessed=witnessed)
+            ledger._end.resume(chain, least=least)
         except BaseException:
             file.close()
             raise

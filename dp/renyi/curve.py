@@ -29,6 +29,7 @@ from dp.float_events import ignoring
 from dp.renyi.distributed import skellam_rdp
 from dp.renyi.formulas import FORMULAS, published_skellam_rdp
 from dp.renyi.sampled_curves import Curve, PoissonSampledCurve, SampledCurve, WithoutReplacementCurve
+from dp.renyi.sampled_discrete_gaussian import poisson_discrete_gaussian_rdp, root_ratio_below
 from dp.renyi.sampled_gaussian import poisson_gaussian_rdp
 from dp.renyi.sampled_gaussians import SampledGaussian, SampledGaussians
 from dp.renyi.sampled_without_replacement import gaussian_without_replacement_rdp
@@ -104,13 +105,14 @@ class RenyiCurve:
         UnsupportedEventError: there is no valid bound for one of them.
 
     Attributes:
+        nothing: nothing was released at all.
         infinite: one of the events has no guarantee at all.
         precision: the sum of 1/sigma^2 of the Gaussian releases that are not sampled.
         sampled_gaussians: the sampled ones, those with one formula together.
         others: every other curve, and how often it is added.
         sampled: whether sampling gains anything.
-        unsampled_precision: the sum of 1/sigma^2 if every release is a Gaussian, sampled or not, else None. Without
-            sampling they are together one Gaussian release with that precision, which is an upper bound too.
+        unsampled_precision: the sum of 1/sigma^2 if every release is a continuous Gaussian, sampled or not, else None.
+            Without sampling they are together one Gaussian release with that precision, which is an upper bound too.
     """
 
     def __init__(self, events: Mapping[Event, int], quick_from: float = math.inf) -> None:
@@ -120,6 +122,7 @@ class RenyiCurve:
                 for term, times in _terms(event):
                     counts[term] = counts.get(term, 0) + times * count
         sampled = [(term, count) for term, count in counts.items() if isinstance(term, SampledGaussian)]
+        self.nothing = not counts
         self.infinite = _Infinite() in counts
         self.precision = math.fsum(term.value * count for term, count in counts.items() if isinstance(term, _Precision))
         self.others = [(term, count) for term, count in counts.items() if isinstance(term, OtherCurve)]
@@ -128,7 +131,8 @@ class RenyiCurve:
         ]
         self.sampled = bool(sampled) or any(isinstance(term.curve, SampledCurve) for term, _ in self.others)
         self.unsampled_precision: float | None = None
-        if not self.others and not self.infinite:
+        discrete = any(part.formula is poisson_discrete_gaussian_rdp for part in self.sampled_gaussians)
+        if not self.others and not self.infinite and not discrete:
             self.unsampled_precision = self.precision + math.fsum(part.precision() for part in self.sampled_gaussians)
         self._quick_from = quick_from
         self._known: dict[float, float] = {}
@@ -179,7 +183,10 @@ class RenyiCurve:
         if self.infinite:
             return 1.0
         total = math.erf(math.sqrt(self.precision / 8)) + math.fsum(
-            sampled.total_variation() for sampled in self.sampled_gaussians
+            sampled.discrete_total_variation()
+            if sampled.formula is poisson_discrete_gaussian_rdp
+            else sampled.total_variation()
+            for sampled in self.sampled_gaussians
         )
         rest = math.fsum(count * float(term.curve(np.ones(1))[0]) for term, count in self.others)
         return min(1.0, total + total_variation_of(rest))
@@ -244,6 +251,10 @@ def _poisson_terms(event: PoissonSampled) -> tuple[tuple[_Term, int], ...]:
     sigma = _noise_multiplier(inner)
     if sigma is not None:
         return ((SampledGaussian(poisson_gaussian_rdp, probability, sigma), 1),)
+    discrete = _only_discrete_gaussian(inner)
+    if discrete is not None:
+        sigma = root_ratio_below(discrete.variance, discrete.squared_sensitivity)
+        return ((SampledGaussian(poisson_discrete_gaussian_rdp, probability, sigma), 1),)
     return _any_sampled(PoissonSampledCurve, inner, probability)
 
 
@@ -279,6 +290,20 @@ def _noise_multiplier(event: Event) -> float | None:
         return event.noise_multiplier
     precision = math.fsum(term.value * count for term, count in terms if isinstance(term, _Precision))
     return 1 / math.sqrt(precision) if precision > 0 else None
+
+
+def _only_discrete_gaussian(event: Event) -> DiscreteGaussian | None:
+    """Returns the one release of a discrete Gaussian that `event` amounts to; None if it is anything else or more.
+
+    Of several, the later ones may depend on what the first released, and the proof for one does not carry over.
+    """
+    if isinstance(event, DiscreteGaussian):
+        return event
+    if isinstance(event, Composed):
+        happened = [(part, count) for part, count in event.events if count and _terms(part)]
+        if len(happened) == 1 and happened[0][1] == 1:
+            return _only_discrete_gaussian(happened[0][0])
+    return None
 
 
 def _precision(noise_multiplier: float) -> float:

@@ -143,7 +143,7 @@ def plan(
         Some hundredths of a second to some tenths; a second or more for vectors of a few steps, where the numerical
         divergence decides, and for secret samples.
     """
-    if sampling == "none":
+    if isinstance(sampling, str) and sampling == "none":
         sampling = None
     draft = _draft(
         epsilon=epsilon,

@@ -5,7 +5,6 @@ round number and ledger head. Before it helps to unmask it sees the round's `res
 the plan. From then on the round counts against the budget, whatever the server does next.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -50,7 +49,6 @@ class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fiel
     client: int
     round_number: int
     clip: float
-    accepted: tuple[bytes, ...]
     witnessed: bool
     session: bytes
 
@@ -98,7 +96,6 @@ class ClientRound(Uncopyable):
         self._session: ClientSession | None = None
         self._round_number = 0
         self._clip = plan.clip
-        self._accepted: tuple[bytes, ...] = ()
         self._witnessed = False
         self._over = False
         # The ledger's lines of the step that the session is working on.
@@ -185,16 +182,16 @@ class ClientRound(Uncopyable):
         message = decode_round_message(data)
         if self._over:
             raise StateSpentError("the round")
-        digest = hashlib.sha256(message.session).digest()
         session = self._session
         if session is None:
             if not isinstance(message, Offer):
                 raise StrayMessageError(SERVER, "a step of some round before any offer")
-            reply = self._begin(message)
-        elif digest in self._accepted:
-            # Sent again, as by a server that was restored: the session answers as before, and nothing moves on.
+            return self._begin(message)
+        if session.has_accepted(message.session):
+            # Sent again, as by a server that was restored, or taken by a call that was interrupted: the session answers
+            # as before, and nothing moves on.
             return session.receive(message.session)
-        elif isinstance(message, Offer):
+        if isinstance(message, Offer):
             if message.round_number < self._round_number:
                 # An earlier round's offer that came late is stray: it begins a session that this one is not.
                 with suppress(MalformedMessageError):
@@ -202,10 +199,7 @@ class ClientRound(Uncopyable):
             # A second offer; or a message of the session that hides in one, from what is asked of a Step.
             self.leave()
             raise UnexpectedMessageError(SERVER, "Offer", "Step")
-        else:
-            reply = self._go_on(session, message, contribution, model_digest)
-        self._accepted = (*self._accepted, digest)
-        return reply
+        return self._go_on(session, message, contribution, model_digest)
 
     def leave(self) -> bytes | None:
         """Ends the round for this client and drops its secrets; returns the message that tells the server, if any."""
@@ -228,7 +222,6 @@ class ClientRound(Uncopyable):
                 self._client,
                 self._round_number,
                 self._clip,
-                self._accepted,
                 self._witnessed,
                 self._session.to_bytes(),
             )
@@ -266,7 +259,7 @@ class ClientRound(Uncopyable):
             content.session, identity=identity, executor=executor, before_answering=restored._approve
         )
         restored._round_number, restored._clip = content.round_number, content.clip
-        restored._accepted, restored._witnessed = content.accepted, content.witnessed
+        restored._witnessed = content.witnessed
         return restored
 
     def _begin(self, offer: Offer) -> bytes | None:

@@ -227,6 +227,21 @@ class ClientSession(Uncopyable):
         else:
             decode(data, SERVER, session[0], session_id=session[1])
 
+    def has_accepted(self, data: Octets) -> bool:
+        """Returns whether a message was accepted already: `receive` then answers as before, and takes no step.
+
+        For a layer above that would otherwise ask its user for the input once more.
+
+        Raises:
+            InvalidInputError: `data` is no bytes.
+        """
+        place = self._place
+        try:
+            data = _received(data, place.session)
+        except (StrayMessageError, MalformedMessageError):
+            return False
+        return hashlib.sha256(data).digest() in place.accepted
+
     def _receive(self, data: Octets, given: Input) -> bytes | None:
         place = self._place
         over = place.over or (place.state is not None and place.state.spent)

@@ -6,6 +6,7 @@ import pytest
 
 from dp.errors import (
     BudgetExceededError,
+    ComputationTooLargeError,
     DPError,
     InvalidParameterError,
     MissingExtraError,
@@ -24,6 +25,7 @@ from dp.events import (
         UnsupportedEventError(Gaussian(1.0), "for a test"),
         UnlikeEventsError("unit", "client", "example"),
         BudgetExceededError(4.5, 4.25),
+        ComputationTooLargeError("points", 4.5, 4.25, "do without"),
         MissingExtraError("pld", "dp_accounting"),
     ],
 )

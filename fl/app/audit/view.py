@@ -32,7 +32,7 @@ def waiting() -> Iterator[None]:
 
 def show(report: AuditReport, paths: Sequence[Path], *, rows: int, asked: Participation | None = None) -> None:
     """Prints the report; of more than `rows` releases, the first and the last ones."""
-    console = Console()
+    console = Console(emoji=False)
     if report.header is not None:
         header = report.header
         console.print(f"[bold]{escape(header.scope)}[/bold]: {header.relation} of one {header.unit}")

@@ -29,7 +29,7 @@ def live() -> Iterator[Callable[[str], None]]:
 
 def show(result: BenchResult) -> None:
     """Prints the result."""
-    console = Console()
+    console = Console(emoji=False)
     table = Table("on this machine", "", "of the limit")
     table.columns[1].justify = table.columns[2].justify = "right"
     for figure in result.figures:

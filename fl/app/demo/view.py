@@ -53,7 +53,7 @@ def show(result: DemoResult, ledger_folder: Path | None = None) -> None:
         result: of the demo.
         ledger_folder: where the private run's ledger was kept, if it was.
     """
-    console = Console()
+    console = Console(emoji=False)
     settings = result.settings
     released = [one for one in result.rounds if one.exact is not None]
     console.print(

@@ -16,7 +16,7 @@ BYTES_PER_NEIGHBOUR: Final = 152 + 40
 
 def show(certificate: Certificate) -> None:
     """Prints the parameters, every bound with its sentence, and what they cost."""
-    console = Console()
+    console = Console(emoji=False)
     verdict = "" if certificate.holds else " - does not hold"
     console.print(
         f"[bold]{certificate.clients} clients, {certificate.adversary.name}: {certificate.neighbours} neighbours, "

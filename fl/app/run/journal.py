@@ -8,14 +8,14 @@ JSON lines, in a strict form. A crash can leave a part of a line at the end, whi
 its place. Any other damage is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from dp.durable import create_file, write_from
+from dp.durable import Turns, create_file, write_from
 from secagg import InvalidStateError
 
 __all__ = ["Begun", "Done", "Journal", "JournalLine", "RoundOutcome", "RoundRecord", "Started"]
@@ -122,6 +122,9 @@ class _Content:
 class Journal:
     """The journal's file.
 
+    Calls of several threads take turns; a forked child is refused (`FileRefusedError`). A call that was interrupted can
+    be repeated: its line is in the file once.
+
     Args:
         path: of the file.
 
@@ -132,11 +135,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        content = _read(path)
-        self.started = content.started
-        self._done = list(content.done)
-        self._begun = content.begun
-        self._end = content.end
+        self._turns = Turns("journal")
+        # What is known of the file, replaced as a whole: a line that was interrupted is written again in its place.
+        self._content = _read(path)
 
     @classmethod
     def create(cls, path: Path, run: bytes, *, plan_digest: bytes, clients: tuple[int, ...]) -> None:
@@ -155,19 +156,24 @@ class Journal:
         create_file(path, msgspec.json.encode(line) + b"\n", mode=_MODE)
 
     @property
+    def started(self) -> Started:
+        """The first line."""
+        return self._content.started
+
+    @property
     def begun(self) -> int:
         """The last round that was begun, 0 before the first."""
-        return self._begun
+        return self._content.begun
 
     @property
     def finished(self) -> int:
         """The last round that is over: `begun`, or the one before."""
-        return len(self._done)
+        return len(self._content.done)
 
     @property
     def done(self) -> tuple[Done, ...]:
         """All rounds that are over, in order."""
-        return tuple(self._done)
+        return self._content.done
 
     def begin(self, round_number: int) -> None:
         """Says that a round begins; on the disk when this returns.
@@ -176,10 +182,12 @@ class Journal:
             InvalidStateError: it is not the next one, or the one before is not over.
             OSError: the disk refused; whether the round counts as begun shows when the journal is read again.
         """
-        if self._begun != len(self._done) or round_number != self._begun + 1:
-            raise InvalidStateError(f"{self._path}: round {round_number} does not follow round {self._begun}")
-        self._append(Begun(round=round_number, at=_now()))
-        self._begun = round_number
+        with self._turns.taken("beginning a round"):
+            known = self._content
+            if known.begun != len(known.done) or round_number != known.begun + 1:
+                raise InvalidStateError(f"{self._path}: round {round_number} does not follow round {known.begun}")
+            end = self._written(Begun(round=round_number, at=_now()))
+            self._content = replace(known, begun=round_number, end=end)
 
     def finish(self, record: RoundRecord, metrics: dict[str, float | None]) -> Done:
         """Says that the round that was begun is over, and in the checkpoint.
@@ -188,18 +196,20 @@ class Journal:
             InvalidStateError: it is not the round that was begun.
             OSError: the disk refused.
         """
-        if record.round != self._begun or record.round != len(self._done) + 1:
-            raise InvalidStateError(f"{self._path}: round {record.round} is not the one that was begun")
-        done = Done(record=record, metrics=metrics, at=_now())
-        self._append(done)
-        self._done.append(done)
-        return done
+        with self._turns.taken("finishing a round"):
+            known = self._content
+            if record.round != known.begun or record.round != len(known.done) + 1:
+                raise InvalidStateError(f"{self._path}: round {record.round} is not the one that was begun")
+            done = Done(record=record, metrics=metrics, at=_now())
+            end = self._written(done)
+            self._content = replace(known, done=(*known.done, done), end=end)
+            return done
 
-    def _append(self, line: Begun | Done) -> None:
+    def _written(self, line: Begun | Done) -> int:
+        """Writes a line in place of what a crash or an interruption left of one; returns where it ends."""
         data = msgspec.json.encode(line) + b"\n"
-        # In place of what a crash left of a line.
-        write_from(self._path, self._end, data)
-        self._end += len(data)
+        write_from(self._path, self._content.end, data)
+        return self._content.end + len(data)
 
 
 def _read(path: Path) -> _Content:

@@ -79,7 +79,7 @@ def live() -> Iterator[Watcher]:
 
 def show(result: RunResult) -> None:
     """Prints the result."""
-    console = Console()
+    console = Console(emoji=False)
     plan = result.plan
     adversary = plan.session.adversary.name
     console.print(

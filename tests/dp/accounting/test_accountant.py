@@ -123,8 +123,8 @@ def test_unlike_neighbours_do_not_compose() -> None:
     assert len(accountant.events) == 1
 
 
-@pytest.mark.parametrize("delta", [0, 1, 0.0, 1.0, -0.1, 1.5, NAN, math.inf, None, "0.1", True, 1j])
-def test_delta_is_strictly_between_0_and_1(delta: Any) -> None:
+@pytest.mark.parametrize("delta", [-0.1, 1.5, NAN, math.inf, None, "0.1", True, 1j])
+def test_delta_is_between_0_and_1(delta: Any) -> None:
     for accountant in (RdpAccountant(), spent(Gaussian(1.0)), spent(NonPrivate(ZERO_OUT, CLIENT))):
         with pytest.raises(InvalidParameterError, match="delta"):
             accountant.epsilon(delta)
@@ -132,8 +132,8 @@ def test_delta_is_strictly_between_0_and_1(delta: Any) -> None:
             accountant.remaining(Gaussian(1.0), 1.0, delta)
 
 
-@pytest.mark.parametrize("epsilon", [-0.1, NAN, math.inf, None, "1", True])
-def test_epsilon_is_finite_and_not_below_0(epsilon: Any) -> None:
+@pytest.mark.parametrize("epsilon", [-0.1, -math.inf, NAN, None, "1", True])
+def test_epsilon_is_not_below_0(epsilon: Any) -> None:
     with pytest.raises(InvalidParameterError, match="epsilon"):
         spent(Gaussian(1.0)).delta(epsilon)
     with pytest.raises(InvalidParameterError, match="epsilon"):
@@ -146,7 +146,7 @@ def test_counts_are_integers_up_to_2_to_the_63(count: Any) -> None:
         RdpAccountant().compose(Gaussian(1.0), count)
 
 
-@pytest.mark.parametrize("orders", [[0.5], [NAN], [math.inf], ["2"], 2.0, [[2.0]], [2**21], [True]])
+@pytest.mark.parametrize("orders", [[0.5], [NAN], [-math.inf], ["2"], 2.0, [[2.0]], [2**21], [True]])
 def test_orders_are_numbers_from_1_on(orders: Any) -> None:
     with pytest.raises(InvalidParameterError, match="orders"):
         spent(Gaussian(1.0)).rdp(orders)

@@ -1,12 +1,13 @@
 """What `secagg audit` shows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.kit.audit_scene import head_of, run
-from tests.kit.ledger_scene import KEY, a_ledger
+from tests.kit.ledger_scene import HEADER, KEY, a_ledger
 
 
 def test_a_sound_ledger_is_shown_round_by_round_and_in_total(path: Path):
@@ -41,3 +42,10 @@ def test_a_long_ledger_is_shown_from_both_ends(tmp_path: Path):
     assert "55 more" in output
     assert sum(" of 100" in line for line in run(tmp_path / "ledger")[1].splitlines()) == 40
     assert sum(" of 100" in line for line in run(tmp_path / "ledger", "--rows", 60)[1].splitlines()) == 60
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path):
+    """Neither as markup nor as pictures."""
+    scope = "[red]ward[/red] :smile: 7"
+    a_ledger(tmp_path / "ledger", header=replace(HEADER, scope=scope))
+    assert f"{scope}: zero-out of one client" in run(tmp_path / "ledger")[1]
