@@ -21,7 +21,7 @@ from fl.errors import PlanMismatchError
 from fl.private.client_checks import check_headers, check_reserve, check_terms, unseen
 from fl.private.contribution import Contribution
 from fl.private.messages import Joined, Offer, Step, Task, decode_round_message, encode_round_message
-from fl.private.plan import PrivatePlan
+from fl.private.plan import PrivatePlan, check_digest
 from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateVector
 from secagg import (
@@ -359,28 +359,38 @@ class ClientRound(Uncopyable):
     def _contribute(
         self, session: ClientSession, task: Task, contribution: Contribution, model_digest: bytes
     ) -> bytes | None:
-        # Noise is dear, and a round counts once: what is stray or does not decode costs neither.
+        # Noise is dear: what is stray or does not decode costs none. A round counts once: so the host's own mistakes
+        # come first, and may be mended.
         session.check_message(task.session)
-        self._count(task)
+        check_digest("model_digest", model_digest)
+        clip = self._checked_clip(task)
         _, context = _bound(session)
-        vector = PrivateVector(self._plan, context, self._clip).encode_contribution(contribution)
-        bound = self._plan.task(self._round_number, clip=self._clip, head=self._head, model_digest=model_digest)
+        vector = PrivateVector(self._plan, context, clip).encode_contribution(contribution)
+        self._count(task)
+        bound = self._plan.task(self._round_number, clip=clip, head=self._head, model_digest=model_digest)
         return session.receive(task.session, vector=vector, model_digest=bound)
+
+    def _checked_clip(self, task: Task) -> float:
+        try:
+            self._plan.check_round(self._round_number, task.clip)
+        except PlanMismatchError:
+            self.leave()
+            raise
+        return task.clip
 
     def _count(self, task: Task) -> None:
         """Counts the round, durably, if the ledger extends what this client knows.
 
         Raises:
-            PlanMismatchError: the plan has no such clip norm, or the ledger is another budget's.
+            PlanMismatchError: the ledger is another budget's.
             RoundRefusedError: the ledger does not extend what is known, or the round was counted before.
         """
         digest = hashlib.sha256(encode_round_message(task)).digest()
         if digest == self._counted:
-            # An unusable contribution, or an interruption, came between: the counter has it.
+            # An interruption came between: the counter has it.
             return
         plan, counter = self._plan, self._counter
         try:
-            plan.check_round(self._round_number, task.clip)
             lines = unseen(task.ledger, counter.head)
             check_headers(plan, lines)
             self._head = counter.accept(self._round_number, lines, scope=plan.scope)

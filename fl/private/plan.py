@@ -29,7 +29,7 @@ from fl.private.plan_record import PlanRecord
 from secagg import ClientId, ClientPolicy, InvalidInputError, SessionParams
 from secagg.protocol import frame
 
-__all__ = ["PrivatePlan"]
+__all__ = ["PrivatePlan", "check_digest"]
 
 _LABEL: Final = b"fl private round 2"
 _TASK: Final = b"fl private task 2"
@@ -110,9 +110,8 @@ class PrivatePlan(PlanRecord):
             InvalidInputError: a digest is not 32 bytes.
         """
         self.check_round(round_number, clip)
-        for name, digest in (("head", head), ("model_digest", model_digest)):
-            if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
-                raise InvalidInputError(name, "wrong type or length", f"{_DIGEST_BYTES} bytes")
+        check_digest("head", head)
+        check_digest("model_digest", model_digest)
         fields = (_TASK, self.digest, _ROUND.pack(round_number, clip), head, model_digest)
         return hashlib.sha256(frame(*fields)).digest()
 
@@ -237,3 +236,13 @@ class PrivatePlan(PlanRecord):
         if plan.to_json() != text:
             raise PlanMismatchError("text", "not in canonical form", "a plan as to_json writes it")
         return plan
+
+
+def check_digest(name: str, digest: bytes) -> None:
+    """Checks that a digest is 32 bytes.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
+        raise InvalidInputError(name, "wrong type or length", f"{_DIGEST_BYTES} bytes")

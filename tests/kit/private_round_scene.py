@@ -23,7 +23,7 @@ from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
-from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
+from fl.private.messages import Offer, Step, Task, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.private_sum import PrivateSum
@@ -131,9 +131,7 @@ class Scene:
         self.server = ServerRound(
             self.plan, self.ledger, round_number, self.ids, identities=public_keys(self.plan), clip=clip
         )
-        self.outbound: Mapping[ClientId, bytes] = {
-            client: self.server.offer(self.counters[client].head) for client in self.ids
-        }
+        self.outbound: Mapping[ClientId, bytes] = dict.fromkeys(self.ids, self.server.invitation)
         return self
 
     # Driving
@@ -192,9 +190,17 @@ class Scene:
         assert isinstance(message, Step)
         return encode_round_message(msgspec.structs.replace(message, **changes))
 
+    def task(self, client: ClientId = VICTIM, **changes: Any) -> bytes:
+        """Returns a client's task with other fields."""
+        message = decode_round_message(self.outbound[client])
+        assert isinstance(message, Task)
+        return encode_round_message(msgspec.structs.replace(message, **changes))
+
     def lines(self, client: ClientId = VICTIM) -> tuple[bytes, ...]:
         """Returns the ledger's lines that lie in `outbound` for a client."""
-        return decode_round_message(self.outbound[client]).ledger
+        message = decode_round_message(self.outbound[client])
+        assert not isinstance(message, Offer)
+        return message.ledger
 
     def session_of(self, client: ClientId = VICTIM) -> bytes:
         """Returns the session's message that lies in `outbound` for a client."""

@@ -20,7 +20,7 @@ from dp.ledger.signing import LedgerKey
 from dp.ledger.writer import Ledger
 from dp.vocabulary import Relation, Unit
 from fl.errors import PlanMismatchError
-from fl.private.messages import Offer, Step, decode_round_message
+from fl.private.messages import Offer, Step, Task, decode_round_message
 from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from secagg.errors import (
@@ -201,7 +201,7 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     path = tmp_path / "ledger"
     while scene.server.stage != "unmask":
         assert len(path.read_bytes().splitlines()) == 1
-        assert all(isinstance(decode_round_message(data), Offer | Step) for data in scene.outbound.values())
+        assert all(isinstance(decode_round_message(data), Offer | Task | Step) for data in scene.outbound.values())
         scene.exchange()
     lines = path.read_bytes().splitlines(keepends=True)
     reserve = record(lines[1])
@@ -221,13 +221,14 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     assert scene.ledger.spent == spent
 
 
-def test_only_the_request_to_unmask_has_lines(tmp_path: Path):
+def test_only_the_task_and_the_request_to_unmask_have_lines(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=ACTIVE)).begin()
+    scene.exchange()
     lengths = []
     while scene.server.stage != "unmask":
         lengths.append({len(scene.lines(client)) for client in scene.ids})
         scene.exchange()
-    assert lengths == [{1}, {0}, {0}, {0}]
+    assert lengths == [{0}, {1}, {0}]
 
 
 @both_models
