@@ -26,6 +26,7 @@ __all__ = [
     "check_fraction",
     "check_member",
     "check_path",
+    "check_paths",
     "check_real",
     "check_sequence",
     "float_above",
@@ -138,7 +139,13 @@ def check_path(parameter: str, value: object) -> Path:
     raise InvalidParameterError(parameter, value, "the path of a file")
 
 
-def check_sequence(parameter: str, value: object, allowed: str) -> Sequence[object]:
+def check_paths(parameter: str, value: object) -> tuple[Path, ...]:
+    """Returns the paths of files."""
+    paths = check_sequence(parameter, value, allowed="a list of the paths of files")
+    return tuple(check_path(parameter, path) for path in paths)
+
+
+def check_sequence(parameter: str, value: object, *, allowed: str) -> Sequence[object]:
     """Returns `value` if it is a list or another sequence; a text, bytes or a view of them is none."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray | memoryview):
         raise InvalidParameterError(parameter, type(value).__name__, allowed)

@@ -21,7 +21,7 @@ from dp.accounting.analytic_gaussian import SMALLEST_NORMAL, gaussian_delta, gau
 from dp.accounting.conversion import best_delta, best_epsilon
 from dp.accounting.pld import check_installed, pld_delta, pld_epsilon
 from dp.accounting.roots import falling_root
-from dp.checks import MAX_COUNT, check_closed_delta, check_count, check_extended_epsilon, check_real
+from dp.checks import MAX_COUNT, check_closed_delta, check_count, check_extended_epsilon, check_real, check_sequence
 from dp.errors import ComputationTooLargeError, InvalidParameterError
 from dp.events import Composed, Event, PoissonSampled, SampledWithoutReplacement, check_alike
 from dp.float_events import ignoring
@@ -98,9 +98,11 @@ class RdpAccountant:
     """
 
     def __init__(self, *, pld: bool = False) -> None:
+        if not isinstance(pld, bool | np.bool_):
+            raise InvalidParameterError("pld", pld, "True or False")
         if pld:
             check_installed()
-        self._pld = pld
+        self._pld = bool(pld)
         self._events: dict[Event, int] = {}
         self._first: Event | None = None
         self._curve: RenyiCurve | None = None
@@ -169,9 +171,10 @@ class RdpAccountant:
         Returns:
             The bounds, shape (n,).
         """
-        if np.ndim(orders) != 1:
-            raise InvalidParameterError("orders", type(orders), "a sequence of numbers")
-        checked = np.array([_order(order) for order in orders], dtype=np.float64)
+        if isinstance(orders, np.ndarray) and orders.ndim == 1:
+            orders = orders.tolist()
+        several = check_sequence("orders", orders, allowed="a sequence of numbers")
+        checked = np.array([_order(order) for order in several], dtype=np.float64)
         curve, finite = self._renyi(), np.isfinite(checked)
         rdp = np.full(checked.shape, 0.0 if curve.nothing else math.inf)
         rdp[finite] = curve(checked[finite])

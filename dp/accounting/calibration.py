@@ -75,6 +75,10 @@ def calibrate(
     count = check_count("count", count, low=1)
     least = check_real("least", least, low=0.0, open_low=True)
     most = check_real("most", most, low=least, open_low=True)
+    if not callable(make_event):
+        raise InvalidParameterError("make_event", type(make_event).__name__, "a function of the noise")
+    if spent is not None and not isinstance(spent, RdpAccountant):
+        raise InvalidParameterError("spent", type(spent).__name__, "an RdpAccountant, or None")
     spent = spent if spent is not None else RdpAccountant()
     tight = spent if spent.pld or not pld else spent.copy(pld=True)
     plain = spent.copy(pld=False)

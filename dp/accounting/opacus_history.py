@@ -6,7 +6,7 @@ with the same probability, independently (Poisson), and its figures are for add/
 
 from collections.abc import Iterable
 
-from dp.checks import check_count, check_real
+from dp.checks import check_count, check_real, check_sequence
 from dp.errors import InvalidParameterError
 from dp.events import Composed, Event, Gaussian, NonPrivate, PoissonSampled
 from dp.vocabulary import Relation, Unit
@@ -29,7 +29,8 @@ def from_opacus(history: Iterable[tuple[float, float, int]], unit: Unit = Unit.E
             not such a triple; it is named by its place.
     """
     counts: dict[Event, int] = {}
-    for place, entry in enumerate(history):
+    steps_made = check_sequence("history", history, allowed="a list of steps, such as an Opacus accountant's history")
+    for place, entry in enumerate(steps_made):
         name = f"history[{place}]"
         if not isinstance(entry, tuple | list) or len(entry) != 3:
             raise InvalidParameterError(name, entry, "a noise multiplier, a sample rate and a number of steps")

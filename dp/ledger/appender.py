@@ -63,7 +63,7 @@ class Appender:
         Raises:
             RolledBackError: the file ends before `least`, where its witness has seen it end.
         """
-        self._witnessed.check(max((0, *chain.ends)), least)
+        self._witnessed.check(max((0, *chain.ends)), least=least)
         if chain.torn:
             self._file.move_aside(chain.ends[-1])
         self._ends = dict(zip(chain.heads, chain.ends, strict=True)) | {chain.continues: 0}
@@ -77,7 +77,7 @@ class Appender:
 
     def had(self, head: bytes) -> bool:
         """Returns whether this file had a head once, or continues it."""
-        return head in self._ends
+        return isinstance(head, bytes) and head in self._ends
 
     def lines_since(self, head: bytes) -> tuple[bytes, ...]:
         """Returns the lines after a head.
@@ -85,8 +85,9 @@ class Appender:
         Raises:
             InvalidParameterError: this file never had that head.
         """
-        if head not in self._ends:
-            raise InvalidParameterError("head", head.hex(), "a head that this file had")
+        if not self.had(head):
+            offered = head.hex() if isinstance(head, bytes) else head
+            raise InvalidParameterError("head", offered, "a head that this file had")
         return self._file.read_from(self._ends[head])
 
     def spending_with(self, release: ReleaseRecord) -> Spending:

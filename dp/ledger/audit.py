@@ -64,6 +64,9 @@ def audit(
         differ cost up to 50 ms each.
     """
     requirements = _requirements(required)
+    for name, expected in (("expected_head", expected_head), ("expected_key", expected_key)):
+        if expected is not None and not isinstance(expected, bytes):
+            raise InvalidParameterError(name, type(expected).__name__, "bytes, or None")
     limit = TimeLimit(max_seconds)
     reading = read_ledger(paths, limit=limit)
     replayed = replay(reading.records, limit)

@@ -46,12 +46,14 @@ def centrals_of(
         InvalidParameterError: the count is out of range, or there is a sample and nobody said who knows it.
     """
     count = check_count("count", count, low=1)
+    if not (known_to is None or isinstance(known_to, SampleKnownTo)):
+        raise InvalidParameterError("known_to", known_to, f"said where there is a sample: {_CHOICES}")
     records = _records(event, count, known_to=known_to or SampleKnownTo.PARTICIPANTS, dimension=dimension)
     if not past and any(part.mechanism == NO_NOISE for one in records for part in (one, *one.parts)):
         raise UnsupportedEventError(event, _NOT_TAKEN)
     _check_alike(header, event)
     sampled = any(record.sampling is not None for record in records)
-    if (known_to is None and sampled) or not (known_to is None or isinstance(known_to, SampleKnownTo)):
+    if known_to is None and sampled:
         raise InvalidParameterError("known_to", known_to, f"said where there is a sample: {_CHOICES}")
     last = len(records) - 1
     return tuple(replace(record, following=last - place) for place, record in enumerate(records))

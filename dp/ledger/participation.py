@@ -121,7 +121,7 @@ class MemberList:
         return bytes(bitmap)
 
 
-def members_bitmap(cohort: Collection[int], ids: Collection[int], *, salt: bytes | None = None) -> bytes:
+def members_bitmap(cohort: Collection[int], *, ids: Collection[int], salt: bytes | None = None) -> bytes:
     """Returns which of a cohort are in a sum, as `Ledger.settle` takes it.
 
     Args:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from dp.checks import check_paths
 from dp.errors import InvalidParameterError
 from dp.ledger.chain import Chain, read_chain
 from dp.ledger.errors import BadRecordError, Fault, LedgerRefusedError
@@ -52,6 +53,7 @@ def read_ledger(
         LedgerRefusedError: the first file continues another one, without which nothing can be added up.
         AuditTimeError: it took longer than it may.
     """
+    paths = check_paths("paths", paths)
     if not paths:
         raise InvalidParameterError("paths", (), "at least one")
     chains: list[Chain] = []

@@ -252,6 +252,8 @@ _KEYS: Final = {
 
 def line_hash(line: bytes) -> bytes:
     """Returns the SHA-256 of a whole line, its line feed included: the head of a ledger that ends with it."""
+    if not isinstance(line, bytes):
+        raise InvalidParameterError("line", type(line).__name__, "a line, in bytes")
     return hashlib.sha256(line).digest()
 
 
@@ -270,7 +272,7 @@ def encode(record: Record, previous: bytes) -> bytes:
         raise InvalidParameterError("record", type(record).__name__, "a record of a ledger")
     raw = {name: codec.encode(name, getattr(record, name)) for name, codec in _KINDS[kind][1].items()}
     for name, codec in _ADDED.get(kind, {}).items():
-        if getattr(record, name) != _DEFAULTS[kind][name]:
+        if not _unsaid(getattr(record, name), _DEFAULTS[kind][name]):
             raw[name] = codec.encode(name, getattr(record, name))
     raw["kind"] = kind
     raw["previous"] = _HASH.encode("previous", previous)
@@ -331,9 +333,14 @@ def schema_of(header_line: bytes) -> int:
 def schema_needed(record: Record) -> int:
     """Returns the smallest schema version that has such a record."""
     kind = _NAMES[type(record)]
-    added = any(getattr(record, name) != default for name, default in _DEFAULTS.get(kind, {}).items())
+    added = any(not _unsaid(getattr(record, name), default) for name, default in _DEFAULTS.get(kind, {}).items())
     new = isinstance(record, Cohort | Sum) or (isinstance(record, Central) and record.mechanism in (NO_NOISE, COMPOSED))
     return 2 if added or new else 1
+
+
+def _unsaid(value: object, default: object) -> bool:
+    """Whether a field says nothing. What it is compared with is of the same type: others may compare as they like."""
+    return value is default or (type(value) is type(default) and value == default)
 
 
 class _NotCanonicalError(ValueError):
@@ -354,6 +361,8 @@ def _canonical(raw: Mapping[str, object]) -> bytes:
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:
     """Returns the object in a line that is the canonical form of that object."""
+    if type(line) is not bytes:
+        raise BadRecordError(number, Fault.CANONICAL_FORM, f"a line is bytes, not {type(line).__name__}")
     if len(line) > MAX_LINE_BYTES:
         raise BadRecordError(number, Fault.CANONICAL_FORM, f"longer than {MAX_LINE_BYTES} bytes")
     try:

@@ -189,7 +189,7 @@ class RoundCounter:
         head = memory.head
         records: list[Record] = []
         last_round = 0
-        if not all(isinstance(line, bytes) for line in check_sequence("lines", lines, _LINES)):
+        if not all(isinstance(line, bytes) for line in check_sequence("lines", lines, allowed=_LINES)):
             raise InvalidParameterError("lines", type(lines).__name__, _LINES)
         if head is None and not lines:
             raise RoundRefusedError("extension", "no line", "the ledger from its header on")
@@ -231,7 +231,7 @@ class RoundCounter:
         """Returns what is on the disk, if that is not behind the witness."""
         least = self._witnessed.least()
         memory = self._read()
-        self._witnessed.check(memory.step, least)
+        self._witnessed.check(memory.step, least=least)
         return memory
 
     def _read(self) -> _Memory:

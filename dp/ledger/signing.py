@@ -70,11 +70,17 @@ class LedgerKey:
 
     def sign_head(self, head: bytes) -> bytes:
         """Returns the 64-byte signature over a head."""
-        return self._key.sign(_HEAD_LABEL + head)
+        return self._key.sign(_HEAD_LABEL + _checked(head))
 
     def sign_close(self, head: bytes) -> bytes:
         """Returns the 64-byte signature that says: nothing follows this head but its `close`."""
-        return self._key.sign(_CLOSE_LABEL + head)
+        return self._key.sign(_CLOSE_LABEL + _checked(head))
+
+
+def _checked(head: bytes) -> bytes:
+    if not isinstance(head, bytes):
+        raise InvalidParameterError("head", type(head).__name__, "the hash of a record, in bytes")
+    return head
 
 
 class HeadVerifier:

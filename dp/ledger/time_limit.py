@@ -24,7 +24,8 @@ class TimeLimit:
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
-        self._seconds = seconds if seconds == math.inf else check_real("max_seconds", seconds, low=0, open_low=True)
+        unlimited = isinstance(seconds, float) and seconds == math.inf
+        self._seconds = math.inf if unlimited else check_real("max_seconds", seconds, low=0, open_low=True)
         self._begin = time.monotonic()
 
     def check(self, step: str) -> None:

@@ -106,7 +106,7 @@ class Witnessed:
         """Returns the witness' number. Ask it *before* the state is read: a writer changes the state first."""
         return 0 if self._witness is None else check_count("witness.read()", self._witness.read(), high=_HIGHEST)
 
-    def check(self, found: int, least: int) -> None:
+    def check(self, found: int, *, least: int) -> None:
         """Refuses a state that is behind what its witness has seen.
 
         Raises:

@@ -14,10 +14,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import wraps
 from os import PathLike
-from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from dp.checks import float_below
+from dp.checks import check_count, check_path, check_paths, float_below
 from dp.durable import Turns
 from dp.errors import InvalidParameterError
 from dp.events import Event
@@ -117,7 +116,11 @@ class Ledger:
             LedgerLockedError: another writer has the file open.
             OSError: a file cannot be read or written.
         """
-        witnessed = Witnessed("ledger", witness)
+        file_path, witnessed = check_path("path", path), Witnessed("ledger", witness)
+        if type(header) is not Header:
+            raise InvalidParameterError("header", header, "a Header")
+        _check_key(key)
+        predecessors = check_paths("predecessors", predecessors)
         header = replace(header, key=None if key is None else key.public_key)
         head = NO_HEAD
         if predecessors:
@@ -129,8 +132,8 @@ class Ledger:
             state, table = LedgerState(header), EpsilonTable(header.delta)
         line = encode(header, head)
         # A file that its witness has seen already is lost, and not begun anew.
-        witnessed.check(0, witnessed.least())
-        file = LedgerFile(Path(path), create=True)
+        witnessed.check(0, least=witnessed.least())
+        file = LedgerFile(file_path, create=True)
         try:
             ledger = cls(file, state, table, key, witnessed=witnessed)
             ledger._end.begin(line, continues=head)
@@ -164,12 +167,14 @@ class Ledger:
             LedgerLockedError: another writer has the file open.
             OSError: a file cannot be read or written.
         """
-        witnessed = Witnessed("ledger", witness)
-        file = LedgerFile(Path(path))
+        file_path, witnessed = check_path("path", path), Witnessed("ledger", witness)
+        _check_key(key)
+        predecessors = check_paths("predecessors", predecessors)
+        file = LedgerFile(file_path)
         try:
             least = witnessed.least()
             # Of the file that is locked, not of what its path leads to by now.
-            state, table, chain = _read(read_ledger((*predecessors, path), last=file.read_from(0)))
+            state, table, chain = _read(read_ledger((*predecessors, file_path), last=file.read_from(0)))
             header_key = None if chain.header is None else chain.header.key
             if header_key != (None if key is None else key.public_key):
                 raise InvalidParameterError("key", key, "the one whose public half is in the header")
@@ -270,6 +275,8 @@ class Ledger:
             LedgerRefusedError: the round is not reserved, or settled already.
             OSError: the disk refused.
         """
+        round_number = check_count("round_number", round_number, low=0)
+        survivors = check_count("survivors", survivors, low=0)
         return self._end.write([Settle(round=round_number, survivors=survivors, members=members, cohort=cohort)])
 
     @_in_turn
@@ -447,3 +454,8 @@ def _read(reading: Reading) -> tuple[LedgerState, EpsilonTable, Chain]:
     if state is None:
         raise BadRecordError(1, Fault.FIELDS, "there is no complete record")
     return state, table, reading.chains[-1]
+
+
+def _check_key(key: object) -> None:
+    if key is not None and not isinstance(key, LedgerKey):
+        raise InvalidParameterError("key", type(key).__name__, "a LedgerKey, or None")

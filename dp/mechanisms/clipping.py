@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from dp.checks import check_member, check_real
+from dp.checks import check_member, check_real, check_sequence
 from dp.errors import InvalidParameterError
 from dp.float_events import ignoring
 from dp.mechanisms.float_vectors import Vector, as_float64, largest_magnitude, root_above
@@ -150,11 +150,12 @@ def clip_layers(layers: Sequence[npt.NDArray[Any]], clip_norms: Sequence[float])
     Guarantees:
         As of `clip`, for each layer; and the norm of all of them together is at most `norm_bound`.
     """
-    if isinstance(layers, np.ndarray) or not isinstance(layers, Sequence) or not layers:
-        raise InvalidParameterError("layers", type(layers).__name__, "a list or tuple of arrays, at least one")
-    if not isinstance(clip_norms, Sequence) or len(clip_norms) != len(layers):
-        offered = len(clip_norms) if isinstance(clip_norms, Sequence) else type(clip_norms).__name__
-        raise InvalidParameterError("clip_norms", offered, f"a list or tuple of {len(layers)}, one for each layer")
+    some = "a list or tuple of arrays, at least one"
+    if not check_sequence("layers", layers, allowed=some):
+        raise InvalidParameterError("layers", type(layers).__name__, some)
+    one_each = f"a list or tuple of {len(layers)}, one for each layer"
+    if len(check_sequence("clip_norms", clip_norms, allowed=one_each)) != len(layers):
+        raise InvalidParameterError("clip_norms", len(clip_norms), one_each)
     bounds = tuple(check_clip_norm(f"clip_norms[{place}]", norm) for place, norm in enumerate(clip_norms))
     parts = [
         _clipped(f"layers[{place}]", layer, bound)

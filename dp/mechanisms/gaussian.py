@@ -207,9 +207,13 @@ class GaussianMechanism:
 
     def _release_sum(self, vectors: object, noise: Integers, words: WordSource) -> Vector:
         """`release_sum` as a function of the noise, which is overwritten, and of the words that rounding takes."""
-        if not isinstance(vectors, Iterable):
+        if not isinstance(vectors, Iterable) or isinstance(vectors, str | bytes | bytearray | memoryview):
             raise InvalidParameterError("vectors", type(vectors).__name__, "arrays, one for each participant")
-        for place, vector in enumerate(vectors):
+        try:
+            several = iter(vectors)
+        except (RuntimeError, TypeError, ValueError):
+            raise InvalidParameterError("vectors", type(vectors).__name__, "arrays, one for each participant") from None
+        for place, vector in enumerate(several):
             if place >= self.largest_count:
                 allowed = f"at most {self.largest_count}; a larger max_price allows more"
                 raise InvalidParameterError("vectors", f"more than {self.largest_count}", allowed)

@@ -254,8 +254,9 @@ class DistributedPlan:
         Raises:
             InvalidParameterError: a field is missing, unknown or not as `to_dict` writes it.
         """
-        if not isinstance(raw, Mapping) or raw.get("schema") != _SCHEMA:
-            raise InvalidParameterError("schema", raw.get("schema") if isinstance(raw, Mapping) else None, _SCHEMA)
+        schema = raw.get("schema") if isinstance(raw, Mapping) else None
+        if type(schema) is not str or schema != _SCHEMA:
+            raise InvalidParameterError("schema", schema, _SCHEMA)
         unlike = sorted((set(raw) ^ set(FIELDS)) - {"schema"}, key=str)
         if unlike:
             raise InvalidParameterError(str(unlike[0]), raw.get(unlike[0]), "a field of a plan, and each of them there")

@@ -42,7 +42,7 @@ class LedgerNotes:
         if not (self.clients is None or isinstance(self.clients, MemberForm)):
             raise InvalidParameterError("clients", self.clients, f"one of {', '.join(MemberForm)}, or None")
         # Refused here, and not after a round was released.
-        members_bitmap((1,), (1,), salt=self.salt)
+        members_bitmap((1,), ids=(1,), salt=self.salt)
 
     def about(self, reserve: Reserve) -> Reserve:
         """Returns a round's record with what these notes say of it."""
@@ -61,5 +61,5 @@ class LedgerNotes:
             ledger.settle(round_number, len(survivors))
             return
         cohort = None if self.clients is None else ledger.record_cohort(invited, salt=self.salt)
-        bitmap = members_bitmap(invited, survivors, salt=self.salt)
+        bitmap = members_bitmap(invited, ids=survivors, salt=self.salt)
         ledger.settle(round_number, len(survivors), members=bitmap, cohort=cohort)

@@ -76,7 +76,7 @@ def test_a_sum_without_noise_is_a_record_and_who_was_in_it_can_be_asked(tmp_path
                 session=b"a session",
                 invited=3,
                 survivors=2,
-                members=members_bitmap([11, 12, 13], [11, 13]),
+                members=members_bitmap([11, 12, 13], ids=[11, 13]),
                 cohort=cohort,
                 context=bytes(32),
                 roster=bytes(32),

@@ -15,6 +15,7 @@ REASONS = {
     "multiply": "left and right give the same product",
     "text": "x comes before y",
     "poisson_gaussian_rdp": "called through one type, with the other formula",
+    "poisson_discrete_gaussian_rdp": "called through one type, with the other formula",
     "gaussian_without_replacement_rdp": "called through one type, with the other formula",
 }
 # The order is that of the formula, of the paper or of the page that documents them, and users already rely on it.

@@ -108,7 +108,7 @@ TAMPERINGS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, Fault]] =
     "two lines joined": (lambda n: [*n[:3], n[3][:-1], *n[4:]], 4, Fault.CANONICAL_FORM),
     "an unknown field": (lambda n: [*n[:3], changed(n[3], note=1), *n[4:]], 4, Fault.FIELDS),
     "a foreign schema": (lambda n: [changed(n[0], schema=3), *n[1:]], 1, Fault.SCHEMA_VERSION),
-    "a foreign file": (lambda n: [b"hello\n"], 1, Fault.CANONICAL_FORM),
+    "a foreign file": (lambda n: [b"hello\n"], 1, Fault.NOT_A_LEDGER),
     "nothing": (lambda n: [], 1, Fault.NOT_A_LEDGER),
     "something else": (lambda n: [b"{}\n"], 1, Fault.NOT_A_LEDGER),
 }

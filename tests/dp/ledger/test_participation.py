@@ -34,7 +34,7 @@ def test_a_bitmap_has_the_places_of_its_members(ids: set[int], data: st.DataObje
     )
     cohort = MemberList.of(ids, salt)
     assert list(cohort.members) == texts
-    bitmap = members_bitmap(ids, chosen, salt=salt)
+    bitmap = members_bitmap(ids, ids=chosen, salt=salt)
     assert {texts[place] for place in places_in(bitmap)} == set(MemberList.of(chosen, salt).members if chosen else ())
     check_bitmap(bitmap, survivors=len(chosen), invited=len(ids))
 
@@ -70,7 +70,7 @@ def test_what_is_no_cohort_is_refused_by_name(ids: list[int], salt: bytes | None
 
 def test_a_stranger_is_in_no_sum():
     with pytest.raises(InvalidParameterError, match="ids = 5"):
-        members_bitmap([1, 2, 3], [5])
+        members_bitmap([1, 2, 3], ids=[5])
 
 
 @pytest.mark.parametrize("salt", [None, SALT])
@@ -84,7 +84,7 @@ def test_an_audit_says_in_which_sums_somebody_was(tmp_path: Path, salt: bytes | 
         for number, left_out in ((1, 1000), (2, 1001), (3, 1002)):
             ledger.reserve(a_round(number))
             survivors = [one for one in ids if one != left_out]
-            ledger.settle(number, 99, members=members_bitmap(ids, survivors, salt=salt), cohort=cohort)
+            ledger.settle(number, 99, members=members_bitmap(ids, ids=survivors, salt=salt), cohort=cohort)
         ledger.reserve(a_round(4))
         ledger.settle(4, 99)
     report = audit([path])

@@ -306,7 +306,7 @@ def fits(value: object, schema: dict[str, Any]) -> bool:
         unknown = value.keys() - schema["properties"].keys()
         if unknown or not value.keys() >= set(schema["required"]):
             return False
-        return all(fits(value[name], part) for name, part in schema["properties"].items())
+        return all(fits(value[name], part) for name, part in schema["properties"].items() if name in value)
     return True
 
 

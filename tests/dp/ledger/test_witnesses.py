@@ -73,7 +73,7 @@ def test_a_witness_that_says_no_number_is_refused(number: Any):
 def test_only_what_is_behind_is_refused():
     held = Witnessed("ledger", Saying(7))
     for found in (7, 8):
-        held.check(found, held.least())
+        held.check(found, least=held.least())
     with pytest.raises(RolledBackError, match="restored from an older copy") as raised:
-        held.check(6, held.least())
+        held.check(6, least=held.least())
     assert (raised.value.state, raised.value.found, raised.value.witnessed) == ("ledger", 6, 7)

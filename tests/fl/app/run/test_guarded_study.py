@@ -125,7 +125,7 @@ def test_an_entry_that_is_none_is_named(place: Path, entry: str, says: str):
         ([1, 2, 1], "twice"),
         ([1, -1, 2**64 - 1], "the same id"),
         ([b"1"], "client = b'1'"),
-        (5, "not iterable"),
+        (5, "the clients' names, in a list"),
         ([2**64], "client"),
     ],
 )
