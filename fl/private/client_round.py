@@ -339,6 +339,9 @@ class ClientRound(Uncopyable):
     def _go_on(
         self, session: ClientSession, message: Task | Step, contribution: Contribution, model_digest: bytes
     ) -> bytes | None:
+        if session.over:
+            # What an interruption left: the session says so itself.
+            return session.receive(message.session)
         # A message of the session in the other kind of the round's would go past what that kind is checked for.
         if session.asks_for_input(message.session) is not isinstance(message, Task):
             session.check_message(message.session)

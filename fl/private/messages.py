@@ -1,8 +1,8 @@
 """What goes between the server of a private round and a client: messages of the aggregation session, and more.
 
 An `Offer` begins the session. A `Task` comes with what the client is to work on: the clip norm and the ledger as they
-are then. Every other message of the server is a `Step`. A client answers an offer with `Joined`, which says how much of the
-ledger it has seen; its other answers are messages of the session alone.
+are then. Every other message of the server is a `Step`. A client answers an offer with `Joined`, which says how much of
+the ledger it has seen; its other answers are messages of the session alone.
 """
 
 from typing import Final, TypeAlias, TypeVar

@@ -52,8 +52,8 @@ class ServerRound(Uncopyable):
     """One private round on the server.
 
     Send `invitation` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is
-    over or everyone has answered; send what it returns, until it returns the `PrivateSum`. Calls from several threads take
-    turns, a forked child is refused, and an interrupted `close_stage` leaves the stage open or the round over.
+    over or everyone has answered; send what it returns, until it returns the `PrivateSum`. Calls from several threads
+    take turns, a forked child is refused, and an interrupted `close_stage` leaves the stage open or the round over.
 
     The round may be prepared while the one before it is still training: what it depends on, its clip norm and the
     ledger, is read when `close_stage` ends the stage share_keys. `secagg.pipeline.ServerPipeline` does so.

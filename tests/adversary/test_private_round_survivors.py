@@ -19,6 +19,7 @@ from fl.errors import PlanMismatchError
 from fl.private.messages import Offer, Step, Task, decode_joined, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.vector import PrivateVector
+from secagg import NO_MODEL
 from secagg.client.session import ClientSession
 from secagg.errors import (
     ClientId,

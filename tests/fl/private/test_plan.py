@@ -1,13 +1,16 @@
 """fl.private.plan: what everybody derives from a plan is the same."""
 
+import hashlib
 import math
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dp.ledger.records import NO_HEAD
 from fl.errors import PlanMismatchError
+from secagg import NO_MODEL, InvalidInputError
 from secagg.params import SessionParams
 from tests.kit.private_round_scene import ADAPTIVE, LOSS, planned
 
@@ -70,7 +73,13 @@ def test_a_task_binds_plan_round_clip_norm_ledger_and_model():
     assert len(tasks) == 32
     assert {len(task) for task in tasks} == {32}
     # Each field behind its length, in this order: other programs have to make the same bytes.
-    fields_of = (b"fl private task 2", plan.digest, b"\x02" + bytes(7) + np.float64(1.5).tobytes(), b"h" * 32, b"m" * 32)
+    fields_of = (
+        b"fl private task 2",
+        plan.digest,
+        b"\x02" + bytes(7) + np.float64(1.5).tobytes(),
+        b"h" * 32,
+        b"m" * 32,
+    )
     framed = b"".join(len(field).to_bytes(8, "little") + field for field in fields_of)
     assert plan.task(2, clip=1.5, head=b"h" * 32, model_digest=b"m" * 32) == hashlib.sha256(framed).digest()
 
