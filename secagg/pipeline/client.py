@@ -174,7 +174,7 @@ class SessionStore(Uncopyable, ABC, Generic[Session, Given]):
             raise InvalidStateError(f"the snapshot is of client {content.client}, not of {self._client}")
         for saved in content.sessions:
             session = self._restored(saved)
-            if session.session_id is not None:
+            if session is not None and session.session_id is not None:
                 self._sessions[session.session_id] = session
         self._trained, self._ended = content.trained, content.ended
 
@@ -185,8 +185,8 @@ class SessionStore(Uncopyable, ABC, Generic[Session, Given]):
         """Returns a session that awaits its invitation."""
 
     @abstractmethod
-    def _restored(self, data: bytes) -> Session:
-        """Returns the session of its own snapshot."""
+    def _restored(self, data: bytes) -> Session | None:
+        """Returns the session of its own snapshot; None for one that may not go on."""
 
     @abstractmethod
     def _answer(self, session: Session, data: Octets) -> bytes | None:
