@@ -242,7 +242,10 @@ class SessionStore(Uncopyable, ABC, Generic[Session, Given]):
             raise PolicyViolationError("round_number", round_number, f"above {newest}, the last one that was masked")
 
     def _train(self, session_id: bytes, given: Given, *, message: Octets, model_digest: bytes) -> bytes | None:
-        session = self._sessions[session_id]
+        session = self._sessions.get(session_id)
+        if session is None:
+            # Left meanwhile, as for a newer round.
+            raise StateSpentError("the session")
         self._check_round(session)
         # Marked before, so that nothing that stops it half-way makes a second vector possible.
         self._trained = (session.round_number or 0, session_id)

@@ -104,7 +104,10 @@ class Lane(Generic[Released]):
         if (known is not None and claimed != known) or (elsewhere is not None and elsewhere != address):
             owner = f"client {known}" if known is not None else f"a client that does not answer from {elsewhere}"
             raise UnexpectedMessageError(claimed, f"an answer of client {claimed} from address {address}", owner)
-        if known is None and session.stage is Stage.ADVERTISE_KEYS:
+        if known is None:
+            if session.stage is not Stage.ADVERTISE_KEYS:
+                # Only keys are signed: whatever follows is believed from where they came, and from nowhere else.
+                raise UnexpectedMessageError(claimed, f"an answer from address {address}", "one that keys came from")
             self._addresses[claimed] = address
             self._claims[address] = claimed
         session.receive(claimed, data)

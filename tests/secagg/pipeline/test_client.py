@@ -284,3 +284,17 @@ def test_a_session_that_is_over_answers_once_more_and_then_is_forgotten(adversar
     assert left.session_id not in {session.session_id for session in rounds.clients[client].sessions}
     with pytest.raises(StateSpentError):
         left.receive(left.leave())
+
+
+@models
+def test_training_that_ends_after_a_newer_round_was_masked_is_refused(adversary):
+    rounds = Rounds(adversary)
+    first, second = delivered(rounds, 1, 2)
+    client = rounds.ids[0]
+    slow = rounds.clients[client].receive(bundle(first, client=client))
+    masked(rounds, client, second)
+    with pytest.raises(StateSpentError):
+        slow.train(rounds.vector(client, 1), digest_of(1))
+    slow.leave()
+    assert decode_bundle(slow.to_bytes(), client)[1] == ()
+    assert rounds.clients[client].last_round == 2

@@ -2,7 +2,13 @@
 
 import pytest
 
-from secagg import InvalidParameterError, InvalidStateError, TooFewClientsError, UnexpectedMessageError
+from secagg import (
+    InvalidParameterError,
+    InvalidStateError,
+    StrayMessageError,
+    TooFewClientsError,
+    UnexpectedMessageError,
+)
 from secagg.pipeline import decode_bundle, encode_bundle
 from tests.kit.pipelines import Rounds, digest_of
 from tests.kit.sessions import ACTIVE, CURIOUS, models
@@ -200,3 +206,31 @@ def test_a_node_that_answers_as_one_who_answered_already_is_refused_by_name():
     assert refused.value.culprit == first
     assert f"address {second}" in str(refused.value)
     assert rounds.server.clients == {first: first}
+
+
+def test_only_an_address_that_keys_came_from_answers_after_them():
+    """Later messages are not signed: an invited node that never joined must not speak for one that did."""
+    rounds = Rounds(ACTIVE, population=6, cohort=5)
+    absent, victim = rounds.ids[4], rounds.ids[0]
+    rounds.server.open(rounds.session(1, rounds.ids), rounds.ids[:5])
+    rounds.exchange(silent=[absent])
+    for _ in range(2):
+        if rounds.server.ready:
+            rounds.server.deliver(digest_of(1))
+        sent = rounds.server.outgoing()
+        reply = rounds.answer(victim, sent.bundles[victim])
+        with pytest.raises(UnexpectedMessageError) as refused:
+            rounds.server.receive(absent, reply)
+        assert (refused.value.culprit, refused.value.expected) == (victim, "one that keys came from")
+        assert not rounds.server.current.has_answered(victim)
+        # Nor does one that joined speak for another.
+        with pytest.raises(UnexpectedMessageError):
+            rounds.server.receive(rounds.ids[1], reply)
+        rounds.server.receive(victim, reply)
+        for address, bundle in sent.bundles.items():
+            if address != victim:
+                rounds.server.receive(address, rounds.answer(address, bundle))
+        rounds.server.advance()
+    assert rounds.server.current.faults == {}
+    with pytest.raises(StrayMessageError):
+        rounds.server.receive(rounds.ids[5], reply)
