@@ -43,9 +43,10 @@ from tests.kit.private_round_scene import (
 ADAPTIVE = AdaptiveClipping(1.0, 1.0, smallest=0.01, largest=100.0)
 
 
-@pytest.fixture(autouse=True)
-def graph() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["alone", "pipelined"])
+def graph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These rounds have graphs of their own."""
+    monkeypatch.setattr(Scene, "pipelined", request.param)
 
 
 def begun(folder: Path, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:

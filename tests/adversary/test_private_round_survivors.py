@@ -48,9 +48,10 @@ from tests.kit.private_round_scene import (
 )
 
 
-@pytest.fixture(autouse=True)
-def graph() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["alone", "pipelined"])
+def graph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These rounds have graphs of their own."""
+    monkeypatch.setattr(Scene, "pipelined", request.param)
 
 
 TERMS: dict[str, Any] = {"clients": 8, "max_dropouts": 2, "epsilon": 8.0, "modulus_bits": 20}

@@ -22,9 +22,10 @@ from tests.kit.ledger_scene import canonical
 from tests.kit.private_round_scene import ACTIVE, CURIOUS, VICTIM, Scene, both_models, chain, planned, record
 
 
-@pytest.fixture(autouse=True)
-def graph() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["alone", "pipelined"])
+def graph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These rounds have graphs of their own."""
+    monkeypatch.setattr(Scene, "pipelined", request.param)
 
 
 def asked(folder: Path, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:
