@@ -1,7 +1,9 @@
 """The frozen plan of a private training: the one object from which clients and server derive all that they do.
 
 A plan is made once, from what its user thinks in, and is the same on the server and on every client: its digest is part
-of each session's context, so that parties who hold different plans cannot even exchange keys. All of it is public.
+of each session's context, so that parties who hold different plans cannot even exchange keys. What is known only when a
+round's training starts (model, clip norm, ledger) is part of the context of its masks: `PrivatePlan.task`. All of it is
+public.
 
 The order in which a vector is treated, on which the figures rest: flatten; clip to the L2 norm `clip`; multiply by the
 weight over its public cap; append the side values; rotate; clip all of it to the joint norm; scale to the lattice;
@@ -24,12 +26,15 @@ from fl.private.plan_json import decode_plan, encode_plan
 from fl.private.plan_ledger import plan_header, plan_reserve
 from fl.private.plan_policy import client_policy
 from fl.private.plan_record import PlanRecord
-from secagg import ClientId, ClientPolicy, SessionParams
+from secagg import ClientId, ClientPolicy, InvalidInputError, SessionParams
+from secagg.protocol import frame
 
-__all__ = ["PrivatePlan"]
+__all__ = ["PrivatePlan", "check_digest"]
 
-_LABEL: Final = b"fl private round 1"
-_ROUND: Final = struct.Struct("<32s32sd")
+_LABEL: Final = b"fl private round 2"
+_TASK: Final = b"fl private task 2"
+_ROUND: Final = struct.Struct("<Qd")
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,49 +68,69 @@ class PrivatePlan(PlanRecord):
         """32 bytes: the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode("ascii")).digest()
 
-    def application(self, clip: float, head: bytes) -> bytes:
-        """Returns what a round's session binds beside its number: this plan, the round's clip norm, and the ledger.
+    @property
+    def application(self) -> bytes:
+        """What every session of this plan binds beside its number: the plan."""
+        return _LABEL + self.digest
 
-        Args:
-            clip: of the round.
-            head: the ledger's, when the round begins.
-        """
-        return _LABEL + _ROUND.pack(self.digest, head, clip)
-
-    def session_params(self, round_number: int, clip: float, head: bytes) -> SessionParams:
+    def session_params(self, round_number: int) -> SessionParams:
         """Returns the parameters of a round's session.
 
         Raises:
             PlanMismatchError: the plan has no such round.
         """
-        self.check_round(round_number, clip)
-        return replace(self.session, round_number=round_number, application=self.application(clip, head))
+        self.check_round_number(round_number)
+        return replace(self.session, round_number=round_number, application=self.application)
 
-    def policy(
-        self, round_number: int, clip: float, head: bytes, identities: Mapping[ClientId, bytes] | None = None
-    ) -> ClientPolicy:
+    def policy(self, round_number: int, identities: Mapping[ClientId, bytes] | None = None) -> ClientPolicy:
         """Returns what a client accepts in a round: this plan's session, and no other.
 
         Args:
             round_number: from 1.
-            clip: the round's clip norm.
-            head: of the ledger, as this client's own counter has it.
             identities: every client's public key, where the plan defends against a lying server.
 
         Raises:
             PlanMismatchError: the plan has no such round.
         """
-        params = self.session_params(round_number, clip, head)
-        return client_policy(self, params, {} if identities is None else identities)
+        return client_policy(self, self.session_params(round_number), {} if identities is None else identities)
+
+    def task(self, round_number: int, *, clip: float, head: bytes, model_digest: bytes) -> bytes:
+        """Returns what a round's masks are bound to: 32 bytes, the hash of all that is known only when training starts.
+
+        Clients that were told of different models, clip norms or ledgers mask differently, and their sum is noise.
+
+        Args:
+            round_number: from 1.
+            clip: the round's clip norm.
+            head: the ledger's, when the round's shares are delivered, 32 bytes.
+            model_digest: 32-byte digest of what every client is given to work on.
+
+        Raises:
+            PlanMismatchError: the plan has no such round or clip norm.
+            InvalidInputError: a digest is not 32 bytes.
+        """
+        self.check_round(round_number, clip)
+        check_digest("head", head)
+        check_digest("model_digest", model_digest)
+        fields = (_TASK, self.digest, _ROUND.pack(round_number, clip), head, model_digest)
+        return hashlib.sha256(frame(*fields)).digest()
+
+    def check_round_number(self, round_number: int) -> None:
+        """Checks that the plan has such a round.
+
+        Raises:
+            PlanMismatchError: the number is not from 1 to R.
+        """
+        if type(round_number) is not int or not 1 <= round_number <= self.rounds:
+            raise PlanMismatchError("round", round_number, f"1 to {self.rounds}")
 
     def check_round(self, round_number: int, clip: float) -> None:
-        """Checks that the plan has such a round.
+        """Checks that the plan has such a round, with such a clip norm.
 
         Raises:
             PlanMismatchError: the number is not from 1 to R, or the clip norm is not the plan's.
         """
-        if type(round_number) is not int or not 1 <= round_number <= self.rounds:
-            raise PlanMismatchError("round", round_number, f"1 to {self.rounds}")
+        self.check_round_number(round_number)
         if self.adaptive is None:
             if clip != self.clip:
                 raise PlanMismatchError("clip norm", clip, self.clip)
@@ -211,3 +236,13 @@ class PrivatePlan(PlanRecord):
         if plan.to_json() != text:
             raise PlanMismatchError("text", "not in canonical form", "a plan as to_json writes it")
         return plan
+
+
+def check_digest(name: str, digest: bytes) -> None:
+    """Checks that a digest is 32 bytes.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
+        raise InvalidInputError(name, "wrong type or length", f"{_DIGEST_BYTES} bytes")

@@ -1,22 +1,35 @@
 """The server of one private round: it reserves before it asks for unmasking, and settles after.
 
-A round that would exceed the budget ends before anybody is invited; one whose reserve cannot be written ends before
-anybody is asked to unmask. What is released is the noisy sum, and nothing else is ever seen.
+A round that would exceed the budget ends before anybody is invited, or before anybody trains where another one came in
+between; one whose reserve cannot be written ends before anybody is asked to unmask. What is released is the noisy sum,
+and nothing else is ever seen.
 """
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
-from dp import BudgetExceededError, Ledger
+from dp import BudgetExceededError, Ledger, Reserve
 from fl.errors import PlanMismatchError
 from fl.private.ledger_notes import LedgerNotes
-from fl.private.messages import Offer, RoundMessage, Step, encode_round_message
+from fl.private.messages import Offer, Step, Task, decode_joined, encode_round_message, is_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
 from fl.private.snapshots import VERSION, RoundSnapshot, read_round_snapshot
 from fl.private.vector import PrivateVector
-from secagg import NO_MODEL, AbortCode, ClientId, Fault, Result, SecAggError, ServerSession, Stage, StateSpentError
+from secagg import (
+    NO_MODEL,
+    AbortCode,
+    ClientId,
+    Fault,
+    InvalidStateError,
+    Result,
+    SecAggError,
+    ServerSession,
+    SessionParams,
+    Stage,
+    StateSpentError,
+)
 from secagg.protocol import SnapshotRole, Turns, Uncopyable, write_snapshot
 
 __all__ = ["ServerRound"]
@@ -28,7 +41,9 @@ _NO_NOTES: Final = LedgerNotes()
 class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fields=True):
     round_number: int
     clip: float
-    head: bytes
+    began: bytes
+    head: bytes | None
+    heads: dict[int, bytes]
     invited: tuple[int, ...]
     session: bytes
 
@@ -36,17 +51,22 @@ class _Snapshot(RoundSnapshot, array_like=True, frozen=True, forbid_unknown_fiel
 class ServerRound(Uncopyable):
     """One private round on the server.
 
-    Send `offer()` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is over
-    or everyone has answered; send what it returns, until it returns the `PrivateSum`. Calls from several threads take
-    turns, a forked child is refused, and an interrupted `close_stage` leaves the stage open or the round over.
+    Send `invitation` to every client, feed `receive` what they answer, and call `close_stage` when your deadline is
+    over or everyone has answered; send what it returns, until it returns the `PrivateSum`. Calls from several threads
+    take turns, a forked child is refused, and an interrupted `close_stage` leaves the stage open or the round over.
+
+    The round may be prepared while the one before it is still training: what it depends on, its clip norm and the
+    ledger, is read when `close_stage` ends the stage share_keys. `secagg.pipeline.ServerPipeline` does so.
 
     Args:
         plan: the training's.
         ledger: open for writing; its header must be the plan's budget.
         round_number: from 1, above the last one in the ledger.
-        clients: the ids invited, as many as the plan says.
+        clients: the ids invited, as many as the plan says. None where it is not known yet who answers, and the plan
+            defends against a lying server: then it is whoever of the identities joins first.
         identities: each client's Ed25519 public key; where the plan defends against a lying server.
-        clip: the round's clip norm; None is the plan's, in the first round or where it does not adapt.
+        clip: the round's clip norm; None is the plan's, in the first round or where it does not adapt. `clip` may be
+            set later.
         executor: runs the unmasking in tasks; None is serial.
         notes: what the ledger says of the round beside its privacy.
 
@@ -61,7 +81,7 @@ class ServerRound(Uncopyable):
         plan: PrivatePlan,
         ledger: Ledger,
         round_number: int,
-        clients: Collection[ClientId],
+        clients: Collection[ClientId] | None,
         *,
         identities: Mapping[ClientId, bytes] | None = None,
         clip: float | None = None,
@@ -71,23 +91,20 @@ class ServerRound(Uncopyable):
         clip = plan.clip if clip is None else clip
         plan.check_header(ledger.header)
         plan.check_round(round_number, clip)
-        draft = notes.about(plan.reserve(round_number, bytes(16), clip=clip, context=_NO_HASH, roster=_NO_HASH))
-        if ledger.would_exceed(draft):
-            raise BudgetExceededError(ledger.epsilon_with(draft), float(ledger.header.budget))
-        params = plan.session_params(round_number, clip, ledger.head)
-        session = ServerSession(params, clients, identities, executor=executor)
+        session = ServerSession(plan.session_params(round_number), clients, identities, executor=executor)
         # The session took the ids for what they are.
-        invited = tuple(sorted(map(int, clients)))
+        invited = () if clients is None else tuple(sorted(map(int, clients)))
         self._begin(
             plan,
             ledger,
             notes,
             round_number=round_number,
             clip=clip,
-            head=ledger.head,
+            began=ledger.head,
             invited=invited,
             session=session,
         )
+        self._check_budget()
 
     def _begin(
         self,
@@ -97,7 +114,7 @@ class ServerRound(Uncopyable):
         *,
         round_number: int,
         clip: float,
-        head: bytes,
+        began: bytes,
         invited: tuple[ClientId, ...],
         session: ServerSession,
     ) -> None:
@@ -106,7 +123,10 @@ class ServerRound(Uncopyable):
         self._ledger = ledger
         self._round_number = round_number
         self._clip = clip
-        self._head = head
+        self._began = began
+        # The ledger's head when the task was sent, and what each client had seen when it joined.
+        self._head: bytes | None = None
+        self._heads: dict[ClientId, bytes] = {}
         self._invited = invited
         self._session = session
         self._outbound: Mapping[ClientId, bytes] = {}
@@ -119,9 +139,37 @@ class ServerRound(Uncopyable):
         return f"<ServerRound {self._round_number} at {self.stage}>"
 
     @property
-    def stage(self) -> str:
-        """The session's current stage: a `secagg.Stage` or its text."""
+    def params(self) -> SessionParams:
+        """The parameters of the round's session."""
+        return self._session.params
+
+    @property
+    def session_id(self) -> bytes:
+        """The session's 16 bytes."""
+        return self._session.session_id
+
+    @property
+    def stage(self) -> Stage:
+        """The session's current stage."""
         return self._session.stage
+
+    @property
+    def clip(self) -> float:
+        """The round's clip norm. It may be set until clients are told of it, when `close_stage` ends share_keys.
+
+        Raises, when it is set:
+            PlanMismatchError: the plan has no such clip norm.
+            InvalidStateError: clients were told of another.
+        """
+        return self._clip
+
+    @clip.setter
+    def clip(self, clip: float) -> None:
+        with self._turns.taken():
+            if self._head is not None:
+                raise InvalidStateError("the clients were told of the clip norm already")
+            self._plan.check_round(self._round_number, clip)
+            self._clip = clip
 
     @property
     def awaited(self) -> frozenset[ClientId]:
@@ -132,6 +180,15 @@ class ServerRound(Uncopyable):
     def received(self) -> frozenset[ClientId]:
         """The clients whose answer was accepted."""
         return self._session.received
+
+    def has_answered(self, client: ClientId) -> bool:
+        """Whether a client's answer to the current stage was accepted."""
+        return self._session.has_answered(client)
+
+    @property
+    def held(self) -> bool:
+        """Whether the round waits for its model: see `hold`."""
+        return self._session.held
 
     @property
     def can_close(self) -> bool:
@@ -153,21 +210,15 @@ class ServerRound(Uncopyable):
         """Whose vectors are in the sum; none before it is released."""
         return frozenset() if self._result is None else self._result.survivors
 
+    @property
+    def invitation(self) -> bytes:
+        """The message that begins the round, the same for every client."""
+        return encode_round_message(Offer(self._plan.digest, self._round_number, self._session.invitation))
+
     def offer(self, head: bytes | None = None) -> bytes:
-        """Returns the message that begins the round for a client.
-
-        Args:
-            head: the last head that the client has seen, as it said; its lines of the ledger begin there. None, or a
-                head that this ledger's file never had, sends all of the file. Where that continues another file, it
-                does for clients that saw the end of the other one; those that did not refuse the round.
-
-        Raises:
-            OSError: the ledger cannot be read.
-        """
-        lines = self._ledger.lines_since(head if head is not None and self._ledger.had(head) else self._ledger.start)
-        return encode_round_message(
-            Offer(self._plan.digest, self._round_number, self._clip, lines, self._session.invitation)
-        )
+        """Returns `invitation`. `head` was what a client has seen of the ledger, which it says itself now."""
+        del head
+        return self.invitation
 
     def receive(self, sender: ClientId, data: bytes | bytearray | memoryview) -> None:
         """Takes one client's message.
@@ -180,10 +231,18 @@ class ServerRound(Uncopyable):
         """
         with self._turns.taken():
             self._check_alive()
-            self._session.receive(sender, data)
+            if self._session.stage is not Stage.ADVERTISE_KEYS or not is_round_message(data):
+                # An abort needs no envelope at any stage.
+                self._session.receive(sender, data)
+                return
+            joined = decode_joined(data, sender)
+            self._session.receive(sender, joined.session)
+            self._heads[int(sender)] = joined.head
 
     def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | PrivateSum:
         """Ends the current stage.
+
+        When share_keys ends, clip norm and ledger are as they are then, and all clients are bound to them.
 
         Args:
             model_digest: of what every client is given to work on; used when the stage share_keys closes.
@@ -193,8 +252,8 @@ class ServerRound(Uncopyable):
 
         Raises:
             TooFewClientsError: the stage cannot close yet; nothing changed: wait on, or give up.
-            BudgetExceededError: the round would spend more than is left; nobody was asked to unmask, and the round is
-                over.
+            BudgetExceededError: the round would spend more than is left. When share_keys ends nothing changed; later
+                nobody was asked to unmask, and the round is over.
             LedgerRefusedError: the ledger is closed, or holds this or a later round already, as after a crash between
                 the reserve and the snapshot; nobody was asked to unmask, and the round is over.
             InvalidShareError: a dealer keeps the session from a sum; it is named.
@@ -204,18 +263,29 @@ class ServerRound(Uncopyable):
         """
         with self._turns.taken():
             self._check_alive()
+            session, head = self._session, self._ledger.head
+            if session.stage is Stage.SHARE_KEYS:
+                self._check_budget()
+                model_digest = self._plan.task(
+                    self._round_number, clip=self._clip, head=head, model_digest=model_digest
+                )
+            elif session.stage is Stage.ADVERTISE_KEYS and not self._invited:
+                self._invited = tuple(sorted(session.received)) if session.can_close else ()
             self._failed = True
             try:
-                closed = self._session.close_stage(model_digest)
+                closed = session.close_stage(model_digest)
             except SecAggError:
                 # The session says itself whether it goes on.
                 self._failed = False
                 raise
             if isinstance(closed, Result):
                 return self._settled(closed)
-            # Whatever fails in between, nobody is asked to unmask, now or ever.
-            lines = self._reserve() if self._session.stage == Stage.UNMASK else ()
-            self._outbound = {client: _step(lines, message) for client, message in closed.items()}
+            if session.stage is Stage.MASKED_INPUT:
+                self._head = head
+            elif session.stage is Stage.UNMASK:
+                # Whatever fails in between, nobody is asked to unmask, now or ever.
+                self._reserve()
+            self._outbound = self._messages(closed)
             self._failed = False
             return self._outbound
 
@@ -223,9 +293,22 @@ class ServerRound(Uncopyable):
         """The former name of `close_stage`, kept for one version: a round is one of training, and holds all stages."""
         return self.close_stage(model_digest)
 
+    def hold(self) -> None:
+        """Ends the stage share_keys, and delivers nothing yet: `close_stage` does, when the model is known.
+
+        Raises:
+            TooFewClientsError: it cannot close yet; the round is unchanged: wait on, or give up.
+            InvalidStateError: the round is at another stage.
+            StateSpentError: the round is over.
+        """
+        with self._turns.taken():
+            self._check_alive()
+            self._session.hold()
+            self._outbound = {}
+
     def abort_message(self, code: AbortCode = AbortCode.LEAVING) -> bytes:
         """Returns the message that ends the round for every client that gets it."""
-        return _step((), self._session.abort_message(code))
+        return encode_round_message(Step((), self._session.abort_message(code)))
 
     def to_bytes(self, wrapping_key: bytes | None = None) -> bytes:
         """Returns a snapshot, encrypted if a 32-byte wrapping key is given; right after `close_stage` only.
@@ -241,7 +324,9 @@ class ServerRound(Uncopyable):
                 self._plan.digest,
                 self._round_number,
                 self._clip,
+                self._began,
                 self._head,
+                self._heads,
                 self._invited,
                 self._session.to_bytes(),
             )
@@ -269,8 +354,9 @@ class ServerRound(Uncopyable):
         """
         content = read_round_snapshot(SnapshotRole.SERVER_ROUND, data, _Snapshot, plan=plan, wrapping_key=wrapping_key)
         plan.check_header(ledger.header)
-        if not ledger.had(content.head):
-            raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {content.head.hex()}")
+        for head in (content.began, content.head):
+            if head is not None and not ledger.had(head):
+                raise PlanMismatchError("ledger", ledger.head.hex(), f"one that had the head {head.hex()}")
         session = ServerSession.from_bytes(content.session, executor=executor)
         restored = cls.__new__(cls)
         restored._begin(
@@ -279,30 +365,59 @@ class ServerRound(Uncopyable):
             notes,
             round_number=content.round_number,
             clip=content.clip,
-            head=content.head,
+            began=content.began,
             invited=content.invited,
             session=session,
         )
-        lines: tuple[bytes, ...] = ()
-        if session.stage == Stage.UNMASK:
-            if content.round_number not in ledger.unsettled:
-                raise PlanMismatchError("ledger", "a round that is settled or not reserved", "an unsettled one")
-            lines = ledger.lines_since(content.head)
-        restored._outbound = {client: _step(lines, message) for client, message in session.outbound.items()}
+        restored._head, restored._heads = content.head, dict(content.heads)
+        if session.stage is Stage.UNMASK and content.round_number not in ledger.unsettled:
+            raise PlanMismatchError("ledger", "a round that is settled or not reserved", "an unsettled one")
+        restored._outbound = restored._messages(session.outbound)
         return restored
 
-    def _reserve(self) -> tuple[bytes, ...]:
+    def _messages(self, closed: Mapping[ClientId, bytes]) -> Mapping[ClientId, bytes]:
+        """Returns what the session sends, with what the ledger has to say of it."""
+        stage, head = self._session.stage, self._head
+        lines: tuple[bytes, ...] = ()
+        if stage is Stage.UNMASK and head is not None:
+            lines = self._ledger.lines_since(head)
+        if stage is not Stage.MASKED_INPUT or head is None:
+            return {client: encode_round_message(Step(lines, message)) for client, message in closed.items()}
+        later = len(self._ledger.lines_since(head))
+        return {
+            client: encode_round_message(Task(self._clip, self._unseen(client, later), message))
+            for client, message in closed.items()
+        }
+
+    def _unseen(self, client: ClientId, later: int) -> tuple[bytes, ...]:
+        """Returns the lines that a client has not seen, without those that came after the task.
+
+        Who has seen another file's end, or nothing, gets all of this file: who has not seen the end refuses the round.
+        """
+        head = self._heads.get(client, b"")
+        lines = self._ledger.lines_since(head if self._ledger.had(head) else self._ledger.start)
+        return lines[: len(lines) - later]
+
+    def _check_budget(self) -> None:
+        """Checks that the ledger has room for the round.
+
+        Raises:
+            BudgetExceededError: it has not.
+        """
+        draft = self._draft(bytes(16), context=_NO_HASH, roster=_NO_HASH)
+        if self._ledger.would_exceed(draft):
+            raise BudgetExceededError(self._ledger.epsilon_with(draft), float(self._ledger.header.budget))
+
+    def _draft(self, session_id: bytes, *, context: bytes, roster: bytes) -> Reserve:
+        reserve = self._plan.reserve(self._round_number, session_id, clip=self._clip, context=context, roster=roster)
+        return self._notes.about(reserve)
+
+    def _reserve(self) -> None:
         session = self._session
         roster = session.roster_hash
-        reserve = self._plan.reserve(
-            self._round_number,
-            session.session_id,
-            clip=self._clip,
-            context=session.context,
-            roster=_NO_HASH if roster is None else roster,
+        self._ledger.reserve(
+            self._draft(session.session_id, context=session.context, roster=_NO_HASH if roster is None else roster)
         )
-        self._ledger.reserve(self._notes.about(reserve))
-        return self._ledger.lines_since(self._head)
 
     def _settled(self, result: Result) -> PrivateSum:
         self._notes.settle(self._ledger, self._round_number, invited=self._invited, survivors=result.survivors)
@@ -313,8 +428,3 @@ class ServerRound(Uncopyable):
     def _check_alive(self) -> None:
         if self._failed:
             raise StateSpentError("the round")
-
-
-def _step(lines: tuple[bytes, ...], session: bytes) -> bytes:
-    message: RoundMessage = Step(lines, session)
-    return encode_round_message(message)

@@ -23,12 +23,12 @@ from secagg.errors import (
 from secagg.params import SessionParams
 from secagg.policy import ClientPolicy
 from secagg.primitives.signing import Identity
-from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message
+from secagg.protocol.messages import Abort, AbortCode, MaskedInput, Message, ShareDelivery
 from secagg.protocol.single_use import Secrets, Uncopyable
 from secagg.protocol.snapshot import SnapshotRole, read_snapshot, write_snapshot
 from secagg.protocol.transcript import NO_MODEL, session_context
 from secagg.protocol.turns import Turns
-from secagg.protocol.wire import Octets, decode, decode_invitation, encode, invitation_received, received
+from secagg.protocol.wire import Octets, decode, decode_invitation, encode, invitation_received, read_header, received
 from secagg.stages import Stage
 
 
@@ -143,6 +143,12 @@ class ClientSession(Uncopyable):
         return None if session is None else session[0]
 
     @property
+    def round_number(self) -> int | None:
+        """The session's round of training, None before the invitation."""
+        session = self._place.session
+        return None if session is None else session[0].round_number
+
+    @property
     def session_id(self) -> bytes | None:
         """The session's 16 bytes, None before the invitation."""
         session = self._place.session
@@ -190,6 +196,20 @@ class ClientSession(Uncopyable):
         """
         with self._turns.taken():
             return self._receive(data, Input(vector, model_digest, self._executor))
+
+    def asks_for_input(self, data: Octets) -> bool:
+        """Whether the answer to a message takes the vector: it is the delivery, and has not been answered.
+
+        Only the header is read. A message that this session would refuse anyway asks for nothing.
+        """
+        session = self._place.session
+        if session is None or not self.wants_input:
+            return False
+        try:
+            header = read_header(data, SERVER)
+        except MalformedMessageError:
+            return False
+        return header.session_id == session[1] and header.kind == ShareDelivery.kind
 
     def check_message(self, data: Octets) -> None:
         """Checks header, session, length and form of a message, and takes no step.

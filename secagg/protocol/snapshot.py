@@ -39,6 +39,8 @@ class SnapshotRole(enum.IntEnum):
     CLIENT_ROUND = 3
     SERVER_ROUND = 4
     ERROR_FEEDBACK = 5
+    CLIENT_PIPELINE = 6
+    SERVER_PIPELINE = 7
 
 
 Content = TypeVar("Content", bound=msgspec.Struct)

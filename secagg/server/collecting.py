@@ -90,6 +90,10 @@ class Collecting(ABC, Generic[Facts, Expected]):
     def received(self) -> frozenset[ClientId]:
         """The clients whose message was accepted."""
 
+    def has(self, client: ClientId) -> bool:
+        """Whether a client's message was accepted."""
+        return client in self.awaited and self._has(client)
+
     @property
     def closed(self) -> bool:
         """Whether the stage is over."""

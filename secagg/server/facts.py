@@ -32,6 +32,19 @@ class Enrolled(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
         return Cohort(params, self.invitees.session_id, decode_roster(self.entries, params))
 
 
+class Held(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Stage 1 is over and nothing is delivered yet: who dealt (U2, a bitmap), and their records.
+
+    `records` has shape (dealers, neighbours, record bytes), a dealer's neighbours ascending, and `seed_commitments`
+    (dealers, 32); uint8. Rows of those who are not in U2 are of no use.
+    """
+
+    enrolled: Enrolled
+    dealers: bytes
+    records: np.ndarray
+    seed_commitments: np.ndarray
+
+
 class Dealt(Concealed, frozen=True, forbid_unknown_fields=True, tag=True):
     """After stage 1: who dealt (U2, a bitmap), and the commitments.
 

@@ -9,10 +9,11 @@ from secagg.errors import (
     InvalidInputError,
     InvalidParameterError,
     TooFewClientsError,
+    UnexpectedMessageError,
 )
 from secagg.params import SessionParams
 from secagg.primitives.signing import identity_problem
-from secagg.protocol.messages import AdvertiseKeys, KeyRoster
+from secagg.protocol.messages import AdvertiseKeys, KeyRoster, Message
 from secagg.protocol.roster import Roster, RosterEntry, check_advertisement
 from secagg.protocol.transcript import (
     SESSION_ID_BYTES,
@@ -31,7 +32,8 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
     Args:
         params: the session's parameters.
         session_id: 16 bytes, chosen freshly for this session.
-        clients: the ids invited, cohort_size of them.
+        clients: the ids invited, cohort_size of them. None in the ACTIVE model: whoever of the identities advertises
+            first, until the cohort is full.
         identities: the identity key that this server knows each client by; ACTIVE only.
 
     Raises:
@@ -45,12 +47,15 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
         self,
         params: SessionParams,
         session_id: bytes,
-        clients: Collection[ClientId],
+        clients: Collection[ClientId] | None,
         identities: Mapping[ClientId, bytes] | None = None,
     ) -> None:
         check_type("params", params, SessionParams)
         known = _known(identities)
-        cohort = _cohort(clients, params.cohort_size)
+        if clients is None and params.active:
+            cohort = _cohort(known, max(len(known), params.cohort_size))
+        else:
+            cohort = _cohort(clients, params.cohort_size)
         if type(session_id) is not bytes or len(session_id) != SESSION_ID_BYTES:
             raise InvalidInputError("session_id", "wrong type or length", f"{SESSION_ID_BYTES} bytes")
         if params.active:
@@ -82,6 +87,18 @@ class CollectingKeys(Collecting[Invitees, AdvertiseKeys]):
     def received(self) -> frozenset[ClientId]:
         """The clients whose message was accepted."""
         return frozenset(self._entries)
+
+    def receive(self, sender: ClientId, message: Message) -> None:
+        """Accepts one client's message.
+
+        Raises:
+            UnexpectedMessageError: as at any stage; or the cohort is full, which is nobody's fault.
+            RemoteError, StateSpentError: as at any stage.
+        """
+        if len(self._entries) >= self.params.cohort_size and sender in self.awaited and not self._has(sender):
+            self._require_open()
+            raise UnexpectedMessageError(sender, type(message).__name__, f"{self.params.cohort_size} clients at most")
+        super().receive(sender, message)
 
     def _has(self, sender: ClientId) -> bool:
         return sender in self._entries
@@ -130,7 +147,7 @@ def _known(identities: Mapping[ClientId, bytes] | None) -> dict[ClientId, bytes]
     return dict(identities)
 
 
-def _cohort(clients: Collection[ClientId], size: int) -> frozenset[ClientId]:
+def _cohort(clients: Collection[ClientId] | None, size: int) -> frozenset[ClientId]:
     try:
         listed = tuple(clients) if isinstance(clients, Collection) else None
     except (TypeError, ValueError):

@@ -29,13 +29,14 @@ from secagg.server import (
     CollectingSignatures,
     CollectingUnmasking,
     Fault,
+    HoldingShares,
     Outbound,
     Result,
 )
-from secagg.server.facts import Dealt, Enrolled, Invitees, Signed, Summed
+from secagg.server.facts import Dealt, Enrolled, Held, Invitees, Signed, Summed
 from secagg.stages import Stage
 
-_Facts: TypeAlias = Invitees | Enrolled | Dealt | Summed | Signed
+_Facts: TypeAlias = Invitees | Enrolled | Held | Dealt | Summed | Signed
 
 
 class _Snapshot(Concealed, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +66,8 @@ class ServerSession(Uncopyable):
 
     Args:
         params: the session's parameters.
-        clients: the ids invited, cohort_size of them.
+        clients: the ids invited, cohort_size of them. None where it is not known yet who answers (ACTIVE only): then
+            it is whoever of the identities advertises first, until the cohort is full.
         identities: each client's Ed25519 public key, as this server knows it; ACTIVE only.
         session_id: 16 bytes; drawn from the operating system by default.
         executor: runs the unmasking in tasks of some coordinates or masks each; None is serial.
@@ -77,7 +79,7 @@ class ServerSession(Uncopyable):
     def __init__(
         self,
         params: SessionParams,
-        clients: Collection[ClientId],
+        clients: Collection[ClientId] | None,
         identities: Mapping[ClientId, bytes] | None = None,
         *,
         session_id: bytes | None = None,
@@ -149,6 +151,10 @@ class ServerSession(Uncopyable):
         """The clients whose answer to the current stage was accepted."""
         return self._current.received
 
+    def has_answered(self, client: ClientId) -> bool:
+        """Whether a client's answer to the current stage was accepted; as `received`, for one client."""
+        return self._current.has(client)
+
     @property
     def can_close(self) -> bool:
         """Whether enough clients have answered for the session to go on."""
@@ -203,6 +209,27 @@ class ServerSession(Uncopyable):
             return
         self._current.receive(sender, message)
 
+    @property
+    def held(self) -> bool:
+        """Whether the session waits to deliver: see `hold`."""
+        return isinstance(self._current, HoldingShares)
+
+    def hold(self) -> None:
+        """Ends the stage share_keys, and delivers nothing yet: `close_stage` does, when the model is known.
+
+        A server that prepares a session while another one trains waits here. Nobody is awaited, and it can be saved.
+
+        Raises:
+            TooFewClientsError: it cannot close yet; the session is unchanged: wait on, or give up.
+            InvalidStateError: the session is at another stage.
+            StateSpentError: the session is over.
+        """
+        with self._turns.taken():
+            current = self._current
+            if not isinstance(current, CollectingShares):
+                raise InvalidStateError(f"a session is held at the end of {Stage.SHARE_KEYS}, not at {self.stage}")
+            self._place = _Place(current.hold(), {})
+
     def close_stage(self, model_digest: bytes = NO_MODEL) -> Mapping[ClientId, bytes] | Result:
         """Ends the current stage.
 
@@ -232,7 +259,7 @@ class ServerSession(Uncopyable):
         outbound: Mapping[ClientId, Message]
         if isinstance(current, CollectingUnmasking):
             return current.close(self._executor)
-        if isinstance(current, CollectingShares):
+        if isinstance(current, CollectingShares | HoldingShares):
             following, outbound = current.close(model_digest)
         else:
             if isinstance(current, CollectingMaskedInputs) and current.can_close:
@@ -305,6 +332,8 @@ def _restore(facts: _Facts, faults: dict[ClientId, Fault]) -> AnyStage:
         return CollectingKeys._restore(facts, faults)
     if isinstance(facts, Enrolled):
         return CollectingShares(facts, faults)
+    if isinstance(facts, Held):
+        return HoldingShares(facts, faults)
     if isinstance(facts, Dealt):
         return CollectingMaskedInputs(facts, faults)
     if isinstance(facts, Summed):

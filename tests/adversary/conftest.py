@@ -1,4 +1,4 @@
-"""Every attack is played over the complete graph and over a sparse one."""
+"""Every attack is played over the complete graph and over a sparse one, and within a pipeline."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,10 @@ import pytest
 from tests.kit.attack_scene import Scene
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["complete", "sparse"])
+@pytest.fixture(autouse=True, params=[False, True, "pipelined"], ids=["complete", "sparse", "pipelined"])
 def graph(request: pytest.FixtureRequest) -> Iterator[None]:
-    Scene.sparse = request.param
+    Scene.sparse = request.param is True
+    Scene.pipelined = request.param == "pipelined"
     Scene.made = 0
     yield
-    Scene.sparse = False
+    Scene.sparse = Scene.pipelined = False

@@ -8,7 +8,7 @@ from secagg.errors import MalformedMessageError
 from secagg.params import AdversaryModel
 from secagg.protocol import wire
 from secagg.protocol.messages import HEADER_BYTES
-from tests.kit.attack_scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange
+from tests.kit.attack_scene import LIAR, STRANGER, VICTIM, Scene, both_models, every_exchange, not_pipelined
 
 
 class DecoderReachedError(Exception):
@@ -37,6 +37,7 @@ def flood(scene: Scene, data: bytes, extra: int) -> bytes:
     return data + bytes(HEADER_BYTES + limit(scene, data) + extra - len(data))
 
 
+@not_pipelined
 @every_exchange
 def test_a_client_parses_no_message_above_its_limit(model: AdversaryModel, stage: str, request: pytest.FixtureRequest):
     scene = Scene(model).until(stage)

@@ -16,9 +16,10 @@ from dp.errors import InvalidParameterError
 from dp.ledger.records import NO_HEAD, Reserve
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
-from fl.private.messages import Offer, Step, encode_round_message
+from fl.private.messages import Offer, Step, Task, decode_joined, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.vector import PrivateVector
+from secagg import NO_MODEL
 from secagg.client.session import ClientSession
 from secagg.errors import (
     ClientId,
@@ -47,9 +48,10 @@ from tests.kit.private_round_scene import (
 )
 
 
-@pytest.fixture(autouse=True)
-def graph() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["alone", "pipelined"])
+def graph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These rounds have graphs of their own."""
+    monkeypatch.setattr(Scene, "pipelined", request.param)
 
 
 TERMS: dict[str, Any] = {"clients": 8, "max_dropouts": 2, "epsilon": 8.0, "modulus_bits": 20}
@@ -103,7 +105,7 @@ class Rogue:
 
     def __init__(self, scene: Scene) -> None:
         plan = scene.plan
-        genuine = plan.session_params(1, plan.clip, scene.ledger.head)
+        genuine = plan.session_params(1)
         fields = {name: getattr(genuine, name) for name in SessionParams.__dataclass_fields__}
         lower = {"min_survivors": 5, "threshold": 4}
         self.scene = scene
@@ -113,8 +115,7 @@ class Rogue:
     def run(self, cut: Collection[ClientId]) -> Result:
         """Runs the round and drops the masked inputs of those that are cut off."""
         scene, plan = self.scene, self.scene.plan
-        lines = scene.ledger.lines_since(NO_HEAD)
-        offer = Offer(plan.digest, 1, plan.clip, lines, self.session.invitation)
+        offer = Offer(plan.digest, 1, self.session.invitation)
         outbound: Mapping[ClientId, bytes] = dict.fromkeys(scene.ids, encode_round_message(offer))
         while True:
             stage = self.session.stage
@@ -122,12 +123,20 @@ class Rogue:
                 given = contribution_of(plan, client)
                 reply = self.clients[client].receive(data, update=given.update)
                 assert reply is not None
+                if stage == "advertise_keys":
+                    reply = decode_joined(reply, client).session
                 if stage != "masked_input" or client not in cut:
                     self.session.receive(client, reply)
-            closed = self.session.close_stage()
+            head, added = scene.ledger.head, ()
+            closed = self.session.close_stage(plan.task(1, clip=plan.clip, head=head, model_digest=NO_MODEL))
             if isinstance(closed, Result):
                 return closed
-            head, added = scene.ledger.head, ()
+            if self.session.stage == "masked_input":
+                lines = scene.ledger.lines_since(NO_HEAD)
+                outbound = {
+                    client: encode_round_message(Task(plan.clip, lines, message)) for client, message in closed.items()
+                }
+                continue
             if self.session.stage == "unmask":
                 # It pays as if six had survived, which is all that the ledger takes.
                 scene.ledger.reserve(self.reserve())
@@ -224,8 +233,8 @@ def test_with_the_floor_the_same_server_learns_nothing(tmp_path: Path, monkeypat
 def test_the_policy_alone_holds_the_floor(tmp_path: Path):
     # The session's parameters are the server's words; the minimum is the client's own.
     plan = planned(adversary=CURIOUS, **TERMS)
-    policy = plan.policy(1, plan.clip, NO_HEAD)
-    params = plan.session_params(1, plan.clip, NO_HEAD)
+    policy = plan.policy(1)
+    params = plan.session_params(1)
     weaker = SessionParams(
         **(
             {name: getattr(params, name) for name in SessionParams.__dataclass_fields__}

@@ -12,7 +12,7 @@ from dp.ledger.audit import Verdict, audit
 from dp.ledger.errors import RoundRefusedError
 from dp.ledger.records import NO_HEAD, Close, Reserve, Settle
 from dp.vocabulary import DISTRIBUTED_DISCRETE_GAUSSIAN, SampleKnownTo, Sampling
-from fl.private.messages import Offer, Step, encode_round_message
+from fl.private.messages import Offer, Step, Task, encode_round_message
 from secagg.errors import MalformedMessageError, StateSpentError, StrayMessageError, UnexpectedMessageError
 from secagg.params import AdversaryModel
 from secagg.protocol.messages import Abort as AbortMessage
@@ -22,9 +22,10 @@ from tests.kit.ledger_scene import canonical
 from tests.kit.private_round_scene import ACTIVE, CURIOUS, VICTIM, Scene, both_models, chain, planned, record
 
 
-@pytest.fixture(autouse=True)
-def graph() -> None:
+@pytest.fixture(autouse=True, params=[False, True], ids=["alone", "pipelined"])
+def graph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These rounds have graphs of their own."""
+    monkeypatch.setattr(Scene, "pipelined", request.param)
 
 
 def asked(folder: Path, adversary: AdversaryModel = CURIOUS, **changes: Any) -> Scene:
@@ -46,15 +47,15 @@ def test_without_a_reserve_nobody_unmasks(tmp_path: Path, adversary: AdversaryMo
 def test_a_request_that_hides_in_an_offer_is_refused(tmp_path: Path, adversary: AdversaryModel):
     # An offer needs no reserve. So it must not carry the session on, whatever else it says.
     scene = asked(tmp_path, adversary)
-    plan, lines = scene.plan, scene.ledger.lines_since(NO_HEAD)
+    plan = scene.plan
 
     def lie(client: int) -> bytes:
         session = scene.session_of(client)
         if client == VICTIM:
-            return encode_round_message(Offer(plan.digest, 1, plan.clip, lines, session))
+            return encode_round_message(Offer(plan.digest, 1, session))
         if client == scene.ids[0]:
-            return encode_round_message(Offer(plan.digest, 2, plan.clip, scene.lines(), session))
-        return encode_round_message(Offer(b"", 0, 0.0, (), session))
+            return encode_round_message(Offer(plan.digest, 2, session))
+        return encode_round_message(Offer(b"", 0, session))
 
     error = scene.nobody_unmasks(lie, UnexpectedMessageError)
     assert (error.received, error.expected) == ("Offer", "Step")
@@ -62,10 +63,21 @@ def test_a_request_that_hides_in_an_offer_is_refused(tmp_path: Path, adversary: 
 
 
 @both_models
+def test_a_request_that_hides_in_a_task_is_refused(tmp_path: Path, adversary: AdversaryModel):
+    scene = asked(tmp_path, adversary)
+    error = scene.nobody_unmasks(
+        lambda client: encode_round_message(Task(1.0, scene.lines(client), scene.session_of(client))),
+        UnexpectedMessageError,
+    )
+    assert error.received == "Task"
+    assert [scene.counters[client]._load().witnessed for client in scene.ids] == [0] * 5
+
+
+@both_models
 @pytest.mark.parametrize("stage", ["share_keys", "masked_input"])
 def test_no_message_of_the_session_hides_in_an_offer(tmp_path: Path, adversary: AdversaryModel, stage: str):
     scene = Scene(tmp_path, planned(adversary=adversary)).begin().until(stage)
-    lie = encode_round_message(Offer(scene.plan.digest, 1, 1.0, (), scene.session_of()))
+    lie = encode_round_message(Offer(scene.plan.digest, 1, scene.session_of()))
     scene.refused(VICTIM, lie, UnexpectedMessageError)
     assert scene.finish(silent={VICTIM}).survivors == 4
 

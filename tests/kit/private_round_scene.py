@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from fl.arrays.flatten import flatten
 from fl.arrays.schema import ArraySchema
 from fl.private.client_round import ClientRound
 from fl.private.contribution import Contribution
-from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
+from fl.private.messages import Offer, Step, Task, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.planning import make_plan
 from fl.private.private_sum import PrivateSum
@@ -36,6 +36,7 @@ from secagg.protocol.messages import Invitation, Message
 from secagg.protocol.wire import decode as decode_message
 from secagg.protocol.wire import decode_invitation
 from secagg.protocol.wire import encode as encode_message
+from tests.kit.pipelined_rounds import PipelinedRound
 
 ACTIVE, CURIOUS = AdversaryModel.ACTIVE, AdversaryModel.HONEST_BUT_CURIOUS
 both_models = pytest.mark.parametrize("adversary", [CURIOUS, ACTIVE], ids=lambda model: model.name.lower())
@@ -106,6 +107,9 @@ class Scene:
         plan: of all parties.
     """
 
+    pipelined: ClassVar[bool] = False
+    """Whether each client's round lives beside the offer of the next one."""
+
     def __init__(self, folder: Path, plan: PrivatePlan) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -121,19 +125,26 @@ class Scene:
     def client(self, client: ClientId) -> ClientRound:
         """Returns a client at the beginning of a round."""
         plan = self.plan
-        return ClientRound(
-            plan, client, self.counters[client], self.identities.get(client), identities=public_keys(plan)
-        )
+        kind = PipelinedRound if self.pipelined else ClientRound
+        made = kind(plan, client, self.counters[client], self.identities.get(client), identities=public_keys(plan))
+        if isinstance(made, PipelinedRound):
+            made.beside = self.beside
+        return made
+
+    beside: bytes | None = None
 
     def begin(self, round_number: int = 1, clip: float | None = None) -> Self:
         """Begins a round: the offers lie in `outbound`."""
+        if self.pipelined and round_number < self.plan.rounds:
+            following = ServerRound(
+                self.plan, self.ledger, round_number + 1, self.ids, identities=public_keys(self.plan)
+            )
+            self.beside = following.invitation
         self.clients = {client: self.client(client) for client in self.ids}
         self.server = ServerRound(
             self.plan, self.ledger, round_number, self.ids, identities=public_keys(self.plan), clip=clip
         )
-        self.outbound: Mapping[ClientId, bytes] = {
-            client: self.server.offer(self.counters[client].head) for client in self.ids
-        }
+        self.outbound: Mapping[ClientId, bytes] = dict.fromkeys(self.ids, self.server.invitation)
         return self
 
     # Driving
@@ -192,9 +203,17 @@ class Scene:
         assert isinstance(message, Step)
         return encode_round_message(msgspec.structs.replace(message, **changes))
 
+    def task(self, client: ClientId = VICTIM, **changes: Any) -> bytes:
+        """Returns a client's task with other fields."""
+        message = decode_round_message(self.outbound[client])
+        assert isinstance(message, Task)
+        return encode_round_message(msgspec.structs.replace(message, **changes))
+
     def lines(self, client: ClientId = VICTIM) -> tuple[bytes, ...]:
         """Returns the ledger's lines that lie in `outbound` for a client."""
-        return decode_round_message(self.outbound[client]).ledger
+        message = decode_round_message(self.outbound[client])
+        assert not isinstance(message, Offer)
+        return message.ledger
 
     def session_of(self, client: ClientId = VICTIM) -> bytes:
         """Returns the session's message that lies in `outbound` for a client."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dp.durable import FileLock
+from dp.durable import FileLock, Turns
 from dp.errors import FileRefusedError
 from dp.ledger import NO_HEAD, Ledger, LedgerRefusedError, RoundCounter, RoundRefusedError
 from fl.app.run.checkpoint import Checkpoint
@@ -165,9 +165,11 @@ def test_a_client_interrupted_at_any_line_of_a_round_answers_or_refuses_and_blam
         counter_before = counter_file.read_bytes() if counter_file.exists() else None
         snapshot = None if scene.clients[VICTIM]._session is None else scene.clients[VICTIM].to_bytes()
         expected = scene.deliver(VICTIM)
-        counter_after = counter_file.read_bytes()
+        counter_after = counter_file.read_bytes() if counter_file.exists() else None
         assert until_the_end(step, attempt) > 60
-        counter_file.write_bytes(counter_after)
+        counter_file.unlink(missing_ok=True)
+        if counter_after is not None:
+            counter_file.write_bytes(counter_after)
         scene.counters[VICTIM] = scene.counter(VICTIM)
         scene.server.receive(VICTIM, expected)
         for client in scene.ids:
@@ -284,11 +286,17 @@ def test_a_snapshot_interrupted_at_any_line_is_taken_again_and_read_again(tmp_pa
     scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin().until("masked_input")
     client, server = scene.clients[VICTIM], scene.server
     saved, kept = client.to_bytes(), server.to_bytes()
+
+    def read_by_a_server() -> ServerRound:
+        # An exception at the end of a `with`, where no signal comes, leaves the ledger's turn taken.
+        scene.ledger._turns = Turns("ledger")
+        return ServerRound.from_bytes(kept, scene.plan, scene.ledger)
+
     for call in (
         client.to_bytes,
         server.to_bytes,
         lambda: client_of(scene, saved),
-        lambda: ServerRound.from_bytes(kept, scene.plan, scene.ledger),
+        read_by_a_server,
     ):
         assert until_the_end(step, lambda line, call=call: interrupted(call, line)) > 10
     assert (client.to_bytes(), server.to_bytes()) == (saved, kept)

@@ -124,7 +124,7 @@ def test_a_client_of_yesterday_is_refused_by_its_witness_when_it_is_restored(tmp
     scene.counters[VICTIM] = RoundCounter(
         tmp_path / f"counter-{VICTIM}", scene.plan.scope, scene.plan.rounds, witness=outside
     )
-    scene.begin().until("share_keys")
+    scene.begin().until("unmask")
     snapshot, disk = scene.clients[VICTIM].to_bytes(), (tmp_path / f"counter-{VICTIM}").read_bytes()
     scene.finish()
     (tmp_path / f"counter-{VICTIM}").write_bytes(disk)
@@ -142,7 +142,7 @@ def test_a_client_of_yesterday_is_refused_by_its_witness_when_it_is_restored(tmp
 
 @both_models
 def test_a_snapshot_of_yesterday_is_refused_by_the_counter_of_today(tmp_path: Path, adversary):
-    scene = Scene(tmp_path, planned(adversary=adversary)).begin().until("share_keys")
+    scene = Scene(tmp_path, planned(adversary=adversary)).begin().until("unmask")
     snapshot = scene.clients[VICTIM].to_bytes()
     scene.finish()
     scene.whole_round(2)
@@ -160,7 +160,7 @@ def test_a_ledger_of_yesterday_is_refused_by_every_client_of_the_lost_round(tmp_
     scene.ledger.close()
     (tmp_path / "ledger").write_bytes(yesterday)
     scene.ledger = type(scene.ledger).open(tmp_path / "ledger")
-    scene.begin(2)
+    scene.begin(2).until("masked_input")
     for client in scene.ids:
         with pytest.raises(RoundRefusedError) as raised:
             scene.deliver(client)

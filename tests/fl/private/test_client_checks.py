@@ -23,7 +23,7 @@ def judged(reserve: Reserve) -> None:
 
 def test_every_round_of_the_plan_has_its_terms():
     for number in (1, 2, 3):
-        check_terms(PLAN, PLAN.session_params(number, 1.0, bytes(32)))
+        check_terms(PLAN, PLAN.session_params(number))
     check_terms(PLAN, replace(PLAN.session, round_number=9, application=b"left to the session's own policy"))
 
 

@@ -194,8 +194,8 @@ def test_an_identity_is_refused_where_the_plan_needs_none(tmp_path: Path):
 def test_the_counter_of_another_budget_refuses(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=CURIOUS))
     scene.counters[VICTIM] = RoundCounter(tmp_path / "other", "ward 8", 3)
-    scene.begin()
-    error = scene.refused_offer(scene.outbound[VICTIM], RoundRefusedError)
+    scene.begin().until("masked_input")
+    error = scene.refused(VICTIM, scene.outbound[VICTIM], RoundRefusedError)
     assert (error.rule, error.offered, error.accepted) == ("scope", "ward 7", "ward 8")
     assert not (tmp_path / "other").exists()
 
@@ -203,12 +203,12 @@ def test_the_counter_of_another_budget_refuses(tmp_path: Path):
 def test_a_counter_of_fewer_rounds_refuses(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=CURIOUS))
     scene.counters[VICTIM] = RoundCounter(tmp_path / "other", "ward 7", 1)
-    scene.begin(2)
-    assert scene.refused_offer(scene.outbound[VICTIM], RoundRefusedError).rule == "rounds"
+    scene.begin(2).until("masked_input")
+    assert scene.refused(VICTIM, scene.outbound[VICTIM], RoundRefusedError).rule == "rounds"
 
 
 @both_models
-@pytest.mark.parametrize("stage", ["advertise_keys", "unmask"])
+@pytest.mark.parametrize("stage", ["masked_input", "unmask"])
 def test_a_counter_that_somebody_else_holds_refuses_and_may_be_tried_again(
     tmp_path: Path, adversary: AdversaryModel, stage: str
 ):
@@ -303,7 +303,7 @@ def test_a_server_may_end_the_round(tmp_path: Path, adversary: AdversaryModel):
 
 def test_messages_are_decoded_before_anything_else(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
-    for garbage in (b"", b"flPR\x01", b"\x00" * 50):
+    for garbage in (b"", b"flPR\x02", b"\x00" * 50):
         with pytest.raises(MalformedMessageError):
             scene.deliver(VICTIM, garbage)
     assert scene.finish().survivors == 5

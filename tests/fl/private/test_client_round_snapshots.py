@@ -10,7 +10,7 @@ import pytest
 from dp.ledger.errors import RoundRefusedError
 from fl.arrays.flatten import flatten
 from fl.errors import PlanMismatchError
-from fl.private.client_round import ClientRound, _Snapshot
+from fl.private.client_round import ClientRound, CountedRoundError, _Snapshot
 from fl.private.snapshots import VERSION
 from secagg.errors import (
     InvalidInputError,
@@ -89,14 +89,28 @@ def test_a_restarted_client_answers_what_comes_again_as_before(tmp_path: Path, a
 
 
 @both_models
+def test_a_client_that_crashed_before_it_counted_may_join_anew(tmp_path: Path, adversary: AdversaryModel):
+    scene = Scene(tmp_path, planned(adversary=adversary)).begin()
+    scene.deliver(VICTIM)
+    # The process is gone, and with it its keys, which were never sent. The offer comes again.
+    scene.clients[VICTIM] = scene.client(VICTIM)
+    assert scene.finish().survivors == 5
+
+
+@both_models
 def test_a_client_that_crashed_after_the_counter_and_before_it_answered_is_out_of_the_round(
     tmp_path: Path, adversary: AdversaryModel
 ):
-    scene = Scene(tmp_path, planned(adversary=adversary)).begin()
+    scene = at(tmp_path, "masked_input", adversary)
+    snapshot = scene.clients[VICTIM].to_bytes()
     scene.deliver(VICTIM)
-    # The process is gone, and with it its keys; the counter is not. The offer comes again, and so does a fresh one.
+    # The process is gone, and with it the masked vector; the counter is not. The task comes again to what was saved.
+    with pytest.raises(CountedRoundError) as refused:
+        restored(scene, VICTIM, snapshot)
+    assert refused.value.reason == "the snapshot is of round 1 before it was counted, and 1 is"
+    # Nor does a fresh session of the round get a vector.
     scene.clients[VICTIM] = scene.client(VICTIM)
-    error = scene.refused_offer(scene.outbound[VICTIM], RoundRefusedError)
+    error = scene.refused_offer(scene.server.invitation, RoundRefusedError)
     assert (error.rule, error.offered, error.accepted) == ("round", 1, "above 1, the last one")
     assert scene.finish(silent={VICTIM}).survivors == 4
     assert scene.begin(2).finish().survivors == 5
@@ -106,7 +120,7 @@ def test_a_client_that_crashed_after_the_counter_and_before_it_answered_is_out_o
 def test_a_client_that_crashed_while_it_counted_is_out_of_the_round_or_not_in_it(
     tmp_path: Path, adversary: AdversaryModel, monkeypatch: pytest.MonkeyPatch
 ):
-    scene = Scene(tmp_path, planned(adversary=adversary)).begin()
+    scene = at(tmp_path, "masked_input", adversary)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -116,10 +130,8 @@ def test_a_client_that_crashed_while_it_counted_is_out_of_the_round_or_not_in_it
         patch.setattr("dp.durable.whole_files.sync_folder", killed)
         with pytest.raises(KeyboardInterrupt):
             scene.deliver(VICTIM)
-    for again in (scene.clients[VICTIM], scene.client(VICTIM)):
-        with pytest.raises(RoundRefusedError) as refused:
-            again.receive(scene.outbound[VICTIM])
-        assert refused.value.rule == "round"
+    assert scene.refused(VICTIM, scene.outbound[VICTIM], RoundRefusedError).rule == "round"
+    assert scene.finish(silent={VICTIM}).survivors == 4
 
 
 @both_models
@@ -183,10 +195,10 @@ def test_a_client_that_saw_the_reserve_and_was_saved_goes_on(tmp_path: Path, adv
 
 
 def test_an_old_snapshot_is_refused_once_the_counter_is_past_it(tmp_path: Path):
-    scene = at(tmp_path, "masked_input")
+    scene = at(tmp_path, "unmask")
     snapshot = scene.clients[VICTIM].to_bytes()
     scene.finish()
-    scene.begin(2).exchange()
+    scene.begin(2).until("unmask")
     with pytest.raises(InvalidStateError) as refused:
         restored(scene, VICTIM, snapshot)
     assert refused.value.reason == "the snapshot is of round 1, the last one counted is 2"
@@ -194,7 +206,7 @@ def test_an_old_snapshot_is_refused_once_the_counter_is_past_it(tmp_path: Path):
 
 def test_a_snapshot_without_its_counter_is_refused(tmp_path: Path):
     # Whoever restores the session and not the counter would forget the rounds.
-    scene = at(tmp_path, "masked_input")
+    scene = at(tmp_path, "unmask")
     snapshot = scene.clients[VICTIM].to_bytes()
     (tmp_path / f"counter-{VICTIM}").unlink()
     with pytest.raises(InvalidStateError):

@@ -1,13 +1,16 @@
 """fl.private.plan: what everybody derives from a plan is the same."""
 
+import hashlib
 import math
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dp.ledger.records import NO_HEAD
 from fl.errors import PlanMismatchError
+from secagg import NO_MODEL, InvalidInputError
 from secagg.params import SessionParams
 from tests.kit.private_round_scene import ADAPTIVE, LOSS, planned
 
@@ -21,10 +24,10 @@ def test_rounds_are_from_one_to_the_last():
     plan = planned()
     for number in (1, 2, 3):
         plan.check_round(number, plan.clip)
-        assert plan.session_params(number, plan.clip, NO_HEAD).round_number == number
+        assert plan.session_params(number).round_number == number
     for number in (0, 4, -1, 2**64, True, 1.0, "1", None):
         with pytest.raises(PlanMismatchError) as refused:
-            plan.session_params(number, plan.clip, NO_HEAD)  # type: ignore[arg-type]
+            plan.session_params(number)  # type: ignore[arg-type]
         assert (refused.value.what, refused.value.expected) == ("round", "1 to 3")
 
 
@@ -46,22 +49,52 @@ def test_a_clip_norm_that_adapts_stays_in_its_range():
         assert (refused.value.what, refused.value.expected) == ("clip norm", "from 0.01 to 100.0")
 
 
-def test_a_session_binds_plan_round_clip_norm_and_ledger():
-    plan = planned(adaptive=ADAPTIVE)
-    bound = {
-        plan.session_params(number, clip, head).encode()
-        for number in (1, 2)
-        for clip in (1.0, 1.5)
-        for head in (NO_HEAD, b"h" * 32)
-    }
-    other = planned(adaptive=ADAPTIVE, scope="ward 8")
-    assert len(bound | {other.session_params(1, 1.0, NO_HEAD).encode()}) == 9
-    params = plan.session_params(2, 1.5, b"h" * 32)
+def test_a_session_binds_plan_and_round():
+    plan, other = planned(adaptive=ADAPTIVE), planned(adaptive=ADAPTIVE, scope="ward 8")
+    assert len({one.session_params(number).encode() for one in (plan, other) for number in (1, 2)}) == 4
+    params = plan.session_params(2)
     # In this order, and nothing else: other programs have to make the same bytes.
-    assert params.application == b"fl private round 1" + plan.digest + b"h" * 32 + np.float64(1.5).tobytes()
+    assert params.application == plan.application == b"fl private round 2" + plan.digest
     for field in fields(SessionParams):
         if field.name not in ("application", "round_number"):
             assert getattr(params, field.name) == getattr(plan.session, field.name)
+
+
+def test_a_task_binds_plan_round_clip_norm_ledger_and_model():
+    plan, other = planned(adaptive=ADAPTIVE), planned(adaptive=ADAPTIVE, scope="ward 8")
+    tasks = {
+        one.task(number, clip=clip, head=head, model_digest=model)
+        for one in (plan, other)
+        for number in (1, 2)
+        for clip in (1.0, 1.5)
+        for head in (NO_HEAD, b"h" * 32)
+        for model in (NO_MODEL, b"m" * 32)
+    }
+    assert len(tasks) == 32
+    assert {len(task) for task in tasks} == {32}
+    # Each field behind its length, in this order: other programs have to make the same bytes.
+    fields_of = (
+        b"fl private task 2",
+        plan.digest,
+        b"\x02" + bytes(7) + np.float64(1.5).tobytes(),
+        b"h" * 32,
+        b"m" * 32,
+    )
+    framed = b"".join(len(field).to_bytes(8, "little") + field for field in fields_of)
+    assert plan.task(2, clip=1.5, head=b"h" * 32, model_digest=b"m" * 32) == hashlib.sha256(framed).digest()
+
+
+@pytest.mark.parametrize("digest", [b"", b"short", bytes(33), bytearray(32), None, "m" * 32], ids=repr)
+def test_a_task_without_a_digest_is_refused(digest: Any):
+    plan = planned()
+    with pytest.raises(InvalidInputError, match="model_digest"):
+        plan.task(1, clip=1.0, head=NO_HEAD, model_digest=digest)
+    with pytest.raises(InvalidInputError, match="head"):
+        plan.task(1, clip=1.0, head=digest, model_digest=NO_MODEL)
+    with pytest.raises(PlanMismatchError):
+        plan.task(4, clip=1.0, head=NO_HEAD, model_digest=NO_MODEL)
+    with pytest.raises(PlanMismatchError):
+        plan.task(1, clip=2.0, head=NO_HEAD, model_digest=NO_MODEL)
 
 
 def test_the_noise_on_sums_and_side_values_is_told():

@@ -1,13 +1,12 @@
 """fl.private.plan_policy: a policy accepts the session of its plan, and no other."""
 
-from dp.ledger.records import NO_HEAD
 from tests.kit.private_round_scene import planned, public_keys
 
 
 def test_a_policy_accepts_the_plans_session_and_pins_it():
     plan = planned()
-    policy = plan.policy(2, plan.clip, NO_HEAD, public_keys(plan))
-    params = plan.session_params(2, plan.clip, NO_HEAD)
+    policy = plan.policy(2, public_keys(plan))
+    params = plan.session_params(2)
     policy.check(params)
     assert (policy.min_cohort, policy.max_cohort) == (plan.min_survivors, plan.clients)
     assert policy.required_survivors(params) == plan.min_survivors == 4

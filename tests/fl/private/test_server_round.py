@@ -20,15 +20,23 @@ from dp.ledger.signing import LedgerKey
 from dp.ledger.writer import Ledger
 from dp.vocabulary import Relation, Unit
 from fl.errors import PlanMismatchError
-from fl.private.messages import Offer, Step, decode_round_message
+from fl.private.messages import (
+    Joined,
+    Offer,
+    Step,
+    Task,
+    decode_joined,
+    decode_round_message,
+    encode_round_message,
+)
 from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
 from secagg.errors import (
+    AuthenticationError,
     InvalidInputError,
     InvalidParameterError,
     InvalidStateError,
     MalformedMessageError,
-    PolicyViolationError,
     StateSpentError,
     TooFewClientsError,
     UnexpectedMessageError,
@@ -104,7 +112,7 @@ def test_a_budget_spent_in_between_ends_the_round_before_anybody_unmasks(tmp_pat
     outbound = scene.server.outbound
     with pytest.raises(BudgetExceededError):
         scene.exchange()
-    assert scene.files() == before
+    assert scene.files()["ledger"] == before["ledger"]
     assert len(before["ledger"].splitlines()) == lines == 4
     assert scene.server.outbound == outbound
     for call in (scene.server.close_stage, scene.server.to_bytes, lambda: scene.server.receive(VICTIM, b"")):
@@ -201,7 +209,7 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     path = tmp_path / "ledger"
     while scene.server.stage != "unmask":
         assert len(path.read_bytes().splitlines()) == 1
-        assert all(isinstance(decode_round_message(data), Offer | Step) for data in scene.outbound.values())
+        assert all(isinstance(decode_round_message(data), Offer | Task | Step) for data in scene.outbound.values())
         scene.exchange()
     lines = path.read_bytes().splitlines(keepends=True)
     reserve = record(lines[1])
@@ -221,13 +229,14 @@ def test_the_reserve_is_on_the_disk_before_anybody_is_asked_to_unmask(tmp_path: 
     assert scene.ledger.spent == spent
 
 
-def test_only_the_request_to_unmask_has_lines(tmp_path: Path):
+def test_only_the_task_and_the_request_to_unmask_have_lines(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=ACTIVE)).begin()
+    scene.exchange()
     lengths = []
     while scene.server.stage != "unmask":
         lengths.append({len(scene.lines(client)) for client in scene.ids})
         scene.exchange()
-    assert lengths == [{1}, {0}, {0}, {0}]
+    assert lengths == [{0}, {1}, {0}]
 
 
 @both_models
@@ -334,20 +343,93 @@ def test_what_a_server_says_of_itself(tmp_path: Path):
     assert message.ledger == ()
 
 
-# ----------------------------------------------------------------------------------------------------------- Offers
-def test_an_offer_begins_where_the_client_left_off(tmp_path: Path):
+# ------------------------------------------------------------------------------------------------- Offers and tasks
+def test_an_offer_is_the_same_for_all(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
+    for head in (None, bytes(32), b""):
+        assert scene.server.offer(head) == scene.server.invitation
+
+
+def test_a_task_begins_where_the_client_left_off(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
     absent = scene.ids[0]
     scene.finish(silent={absent})
-    scene.begin(2)
+    scene.begin(2).until("masked_input")
     lines = scene.ledger.lines_since(NO_HEAD)
     assert len(lines) == 3
     # Whoever unmasked has seen the reserve; whoever was absent has seen nothing.
     assert scene.lines(VICTIM) == lines[2:]
     assert scene.lines(absent) == lines
-    for unknown in (None, bytes(32), b"x" * 32, b""):
-        assert decode_round_message(scene.server.offer(unknown)).ledger == lines
     assert scene.finish().survivors == 5
+
+
+def test_a_head_that_the_ledger_never_had_gets_all_of_it(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin()
+    for client in scene.ids:
+        joined = decode_joined(scene.deliver(client), client)
+        lie = {scene.ids[0]: b"x" * 32, scene.ids[1]: b""}.get(client, joined.head)
+        scene.server.receive(client, encode_round_message(Joined(lie, joined.session)))
+    scene.close()
+    scene.until("masked_input")
+    assert all(len(scene.lines(client)) == 1 for client in scene.ids)
+    with pytest.raises(MalformedMessageError):
+        Scene(tmp_path / "other", scene.plan).begin().server.receive(VICTIM, encode_round_message(Joined(b"x", b"")))
+
+
+def test_clip_norm_and_ledger_are_those_of_when_training_starts(tmp_path: Path):
+    """A round is prepared while the one before it is still open."""
+    scene = Scene(tmp_path, planned(adversary=CURIOUS, adaptive=ADAPTIVE)).begin(1).until("masked_input")
+    earlier = scene.clients, scene.server, scene.outbound
+    scene.begin(2).until("share_keys")
+    for client in scene.ids:
+        scene.server.receive(client, scene.deliver(client))
+    scene.server.hold()
+    assert scene.server.held
+    scene.server = ServerRound.from_bytes(scene.server.to_bytes(), scene.plan, scene.ledger)
+    later = scene.clients, scene.server
+    scene.clients, scene.server, scene.outbound = earlier
+    released = scene.finish()
+    scene.clients, scene.server = later
+    scene.server.clip = released.next_clip()
+    scene.close()
+    # All of it: they had seen nothing when they joined. What they have seen since is no news to them.
+    assert {len(scene.lines(client)) for client in scene.ids} == {3}
+    with pytest.raises(InvalidStateError):
+        scene.server.clip = 1.0
+    second = scene.finish()
+    assert second.clip == released.next_clip() != 1.0
+    assert scene.ledger.unsettled == ()
+    assert [scene.counters[client].last_round for client in scene.ids] == [2] * 5
+
+
+def test_a_budget_spent_while_a_round_was_prepared_ends_it_before_anybody_trains(tmp_path: Path):
+    scene = at(tmp_path, "share_keys")
+    for client in scene.ids:
+        scene.server.receive(client, scene.deliver(client))
+    for number in (2, 3, 4):
+        scene.ledger.reserve(scene.plan.reserve(number, bytes(16), clip=1.0, context=bytes(32), roster=bytes(32)))
+    with pytest.raises(BudgetExceededError):
+        scene.server.close_stage()
+    assert scene.server.stage == "share_keys"
+    assert scene.server.outbound != {}
+
+
+@pytest.mark.parametrize("clip", [0.001, 1000.0, math.nan, -1.0])
+def test_a_clip_norm_that_is_set_is_the_plans(tmp_path: Path, clip: float):
+    scene = Scene(tmp_path, planned(adversary=CURIOUS, adaptive=ADAPTIVE)).begin()
+    with pytest.raises(PlanMismatchError, match="clip norm"):
+        scene.server.clip = clip
+    assert scene.server.clip == 1.0
+
+
+def test_a_private_round_may_be_begun_before_it_is_known_who_answers(tmp_path: Path):
+    scene = Scene(tmp_path, planned(adversary=ACTIVE)).begin()
+    scene.server = ServerRound(scene.plan, scene.ledger, 1, None, identities=public_keys(scene.plan))
+    scene.outbound = dict.fromkeys(scene.ids, scene.server.invitation)
+    assert scene.finish().survivors == 5
+    settle = record((tmp_path / "ledger").read_bytes().splitlines(keepends=True)[2])
+    assert isinstance(settle, Settle)
+    assert settle.members == b"\x1f"
 
 
 def test_a_client_that_was_absent_for_rounds_is_shown_what_it_missed(tmp_path: Path):
@@ -366,27 +448,35 @@ def test_a_second_file_of_the_ledger_is_for_clients_that_saw_the_end_of_the_firs
     head = scene.ledger.finish()
     scene.ledger.close()
     scene.ledger = Ledger.create(tmp_path / "ledger-2", scene.plan.header(), predecessors=[tmp_path / "ledger"])
-    scene.begin(2)
+    scene.begin(2).until("masked_input")
     # Of the first file it has seen the reserve, and what came after that the second one does not show.
-    assert scene.refused_offer(scene.outbound[VICTIM], RoundRefusedError).rule == "extension"
+    assert scene.refused(VICTIM, scene.outbound[VICTIM], RoundRefusedError).rule == "extension"
     ends = (tmp_path / "ledger").read_bytes().splitlines(keepends=True)[2:]
     for client in scene.ids:
-        data = scene.offer(client, ledger=(*ends, *scene.lines(client)))
-        scene.server.receive(client, scene.deliver(client, data) or b"")
+        if client != VICTIM:
+            data = scene.task(client, ledger=(*ends, *scene.lines(client)))
+            scene.server.receive(client, scene.deliver(client, data) or b"")
     scene.close()
-    assert scene.finish().survivors == 5
+    assert scene.finish(silent={VICTIM}).survivors == 4
     report = audit([tmp_path / "ledger", tmp_path / "ledger-2"], expected_head=head)
     assert (report.verdict, report.unsettled) == (Verdict.FINE, ())
 
 
-def test_a_ledger_that_grows_between_the_offers_and_the_answers_is_refused_by_clients(tmp_path: Path):
-    # The session is about the head of the beginning; a client that is shown more does not agree.
+def test_a_ledger_may_grow_between_the_offers_and_the_tasks_and_not_after_them(tmp_path: Path):
     scene = Scene(tmp_path, planned(adversary=CURIOUS))
     scene.ledger = Ledger.create(tmp_path / "signed", scene.plan.header(), LedgerKey(bytes(32)))
     scene.begin()
     scene.ledger.sign_head()
-    with pytest.raises(PolicyViolationError, match="application"):
-        scene.deliver(VICTIM, scene.server.offer())
+    scene.until("masked_input")
+    assert len(scene.lines()) == 2
+    # A client that is shown more does not agree with the others.
+    scene.ledger.sign_head()
+    more = scene.task(ledger=scene.ledger.lines_since(NO_HEAD))
+    with pytest.raises(AuthenticationError):
+        scene.server.receive(VICTIM, scene.deliver(VICTIM, more))
+    restored = ServerRound.from_bytes(scene.server.to_bytes(), scene.plan, scene.ledger)
+    assert dict(restored.outbound) == dict(scene.server.outbound)
+    assert scene.finish(silent={VICTIM}).survivors == 4
 
 
 def test_the_clip_norm_is_the_rounds(tmp_path: Path):

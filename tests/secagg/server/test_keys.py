@@ -2,7 +2,16 @@
 
 import pytest
 
-from secagg import AuthenticationError, TooFewClientsError
+from secagg import (
+    AuthenticationError,
+    ClientPolicy,
+    ClientSession,
+    Identity,
+    InvalidInputError,
+    ServerSession,
+    TooFewClientsError,
+    UnexpectedMessageError,
+)
 from secagg.protocol.messages import AdvertiseKeys
 from secagg.protocol.roster import decode_roster
 from secagg.protocol.wire import decode
@@ -57,3 +66,36 @@ def test_it_closes_with_as_many_as_must_survive(adversary):
     with pytest.raises(TooFewClientsError) as caught:
         live.close()
     assert (caught.value.needed, caught.value.remaining) == (needed, needed - 1)
+
+
+# ------------------------------------------------------------------------------------------- Who answers as whom, later
+def test_a_cohort_is_whoever_of_the_identities_advertises_first():
+    live = Live(make_params(ACTIVE, n=5))
+    strangers = {7: Identity(bytes([7]) * 32), 8: Identity(bytes([8]) * 32)}
+    keys = live.public_keys | {client: identity.public_key for client, identity in strangers.items()}
+    policy = ClientPolicy(identities=keys, corrupt_fraction=0.0, min_cohort=5)
+    live.server = ServerSession(live.params, None, keys)
+    identities = live.identities | strangers
+    live.clients = {client: ClientSession(client, policy, identity) for client, identity in identities.items()}
+    live.vectors |= {client: live.vector(client) for client in strangers}
+    assert live.server.awaited == set(keys)
+    first = [8, *sorted(live.public_keys)[:4]]
+    answers = {client: live.answer(client, live.server.invitation) for client in keys}
+    for client in first:
+        live.server.receive(client, answers[client])
+    with pytest.raises(UnexpectedMessageError, match="5 clients at most"):
+        live.server.receive(7, answers[7])
+    assert live.server.faults == {}
+    live.close()
+    assert set(live.outbound) == set(first)
+    live.check(live.run())
+    assert live.result.survivors == set(first)
+
+
+def test_without_clients_the_identities_are_as_many_at_least():
+    params = make_params(ACTIVE, n=5)
+    keys = {client: Identity(bytes([client]) * 32).public_key for client in range(4)}
+    with pytest.raises(InvalidInputError, match="clients"):
+        ServerSession(params, None, keys)
+    with pytest.raises(InvalidInputError, match="clients"):
+        ServerSession(make_params(CURIOUS, n=5), None)
