@@ -6,6 +6,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from dp.durable import locks
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = tuple(str(ROOT / package) for package in ("secagg", "dp", "fl"))
 
@@ -50,4 +52,8 @@ def interrupted(call: Callable[[], Any], at_line: int) -> bool:
         return True
     finally:
         sys.settrace(before)
+        # An exception at the end of a `with`, where no signal comes, leaves its lock taken: here, the one that all
+        # files of the process share. Another thread would wait for it for ever.
+        while locks._guard._is_owned():  # type: ignore[attr-defined]
+            locks._guard.release()
     return False

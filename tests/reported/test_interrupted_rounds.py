@@ -37,9 +37,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 def some_or_most_lines(most: int) -> pytest.MarkDecorator:
-    """Quick runs raise at every 29th line, all others at every line or, where that takes minutes, at every n-th."""
+    """Quick runs raise at every 29th line, or more rarely; all others at every n-th."""
     return pytest.mark.parametrize(
-        "step", [29, pytest.param(most, marks=pytest.mark.slow)], ids=["some lines", "most lines"]
+        "step", [max(29, 2 * most + 1), pytest.param(most, marks=pytest.mark.slow)], ids=["some lines", "most lines"]
     )
 
 
@@ -68,7 +68,7 @@ def test_a_lock_interrupted_at_any_line_is_free_again(tmp_path: Path):
     assert until_the_end(1, attempt) > 10
 
 
-@some_or_most_lines(1)
+@some_or_most_lines(5)
 def test_a_counter_interrupted_at_any_line_counts_a_round_once_or_not_at_all(tmp_path: Path, step: int):
     counted = 0
     with Ledger.create(tmp_path / "ledger", HEADER) as ledger:
@@ -131,7 +131,7 @@ def answered(scene: Scene, client: ClientRound) -> bytes | None:
     return client.receive(scene.outbound[VICTIM], contribution)
 
 
-@some_or_most_lines(11)
+@some_or_most_lines(31)
 @both_models
 def test_a_client_interrupted_at_any_line_of_a_round_answers_or_refuses_and_blames_nobody(
     tmp_path: Path, adversary, step: int
@@ -231,7 +231,7 @@ def stages_of_a_round(scene: Scene, *, before: Callable[[bytes, Mapping[ClientId
             return
 
 
-@some_or_most_lines(7)
+@some_or_most_lines(23)
 @both_models
 def test_a_servers_stage_interrupted_at_any_line_is_closed_once_or_the_round_is_over(
     tmp_path: Path, adversary, step: int
@@ -281,15 +281,15 @@ def test_a_servers_stage_interrupted_at_any_line_is_closed_once_or_the_round_is_
     stages_of_a_round(scene, before=before)
 
 
-@some_or_most_lines(3)
+@some_or_most_lines(11)
 def test_a_snapshot_interrupted_at_any_line_is_taken_again_and_read_again(tmp_path: Path, step: int):
     scene = Scene(tmp_path, planned(adversary=CURIOUS)).begin().until("masked_input")
     client, server = scene.clients[VICTIM], scene.server
     saved, kept = client.to_bytes(), server.to_bytes()
 
     def read_by_a_server() -> ServerRound:
-        # An exception at the end of a `with`, where no signal comes, leaves the ledger's turn taken.
-        scene.ledger._turns = Turns("ledger")
+        # An exception at the end of a `with`, where no signal comes, leaves the turns of ledger and file taken.
+        scene.ledger._turns, scene.ledger._file._turns = Turns("ledger"), Turns("ledger")
         return ServerRound.from_bytes(kept, scene.plan, scene.ledger)
 
     for call in (
@@ -307,7 +307,7 @@ def test_a_snapshot_interrupted_at_any_line_is_taken_again_and_read_again(tmp_pa
 # --- A run's files ---
 
 
-@some_or_most_lines(1)
+@some_or_most_lines(5)
 def test_a_journal_interrupted_at_any_line_says_each_round_once(tmp_path: Path, step: int):
     record = RoundRecord(round=1, outcome="released", invited=4, survivors=3, clip=1.25)
     calls: dict[str, Callable[[Journal], object]] = {
@@ -349,7 +349,7 @@ def a_checkpoint(value: float) -> Checkpoint:
     )
 
 
-@some_or_most_lines(1)
+@some_or_most_lines(5)
 def test_a_checkpoint_interrupted_at_any_line_is_the_old_one_or_the_new_one(tmp_path: Path, step: int):
     old, new = a_checkpoint(1.0), a_checkpoint(2.0)
     path = tmp_path / "checkpoint"
@@ -364,7 +364,7 @@ def test_a_checkpoint_interrupted_at_any_line_is_the_old_one_or_the_new_one(tmp_
     assert Checkpoint.load(path).to_bytes() == new.to_bytes()
 
 
-@some_or_most_lines(5)
+@some_or_most_lines(13)
 def test_a_runs_folder_interrupted_at_any_line_is_there_as_a_whole_or_not_at_all(tmp_path: Path, step: int):
     plan = planned(adversary=CURIOUS)
 
