@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 LOWER = (
     "secagg",
     "secagg.graph",
+    "secagg.pipeline",
     "secagg.primitives",
     "secagg.protocol",
     "secagg.testing",

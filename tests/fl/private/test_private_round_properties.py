@@ -16,11 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dp.errors import InvalidParameterError
 from dp.ledger.audit import Verdict, audit
 from dp.ledger.errors import LedgerError, LedgerRefusedError, RoundRefusedError
+from dp.ledger.records import NO_HEAD
 from dp.ledger.writer import Ledger
 from dp.mechanisms.adaptive_clipping import AdaptiveClipping
 from fl.errors import PlanMismatchError, UnsafePlanError
 from fl.private.client_round import ClientRound
-from fl.private.messages import Offer, Step, decode_round_message, encode_round_message
+from fl.private.messages import Offer, Step, Task, decode_round_message, encode_round_message
 from fl.private.plan import PrivatePlan
 from fl.private.private_sum import PrivateSum
 from fl.private.server_round import ServerRound
@@ -266,7 +267,7 @@ class Training(RuleBasedStateMachine):
             scene.outbound = scene.server.outbound
 
     @precondition(lambda self: self.running)
-    @rule(place=st.integers(0, 4), lie=st.sampled_from(["no lines", "offer", "step", "garbage"]))
+    @rule(place=st.integers(0, 4), lie=st.sampled_from(["no lines", "offer", "task", "step", "garbage"]))
     def lie(self, place: int, lie: str) -> None:
         scene = self.scene
         client = scene.ids[place]
@@ -276,7 +277,8 @@ class Training(RuleBasedStateMachine):
         unmasking = scene.server.stage == "unmask"
         data = {
             "no lines": encode_round_message(Step((), message.session)),
-            "offer": encode_round_message(Offer(scene.plan.digest, self.number, 1.0, (), message.session)),
+            "offer": encode_round_message(Offer(scene.plan.digest, self.number, message.session)),
+            "task": encode_round_message(Task(1.0, scene.ledger.lines_since(NO_HEAD), message.session)),
             "step": encode_round_message(Step((b"{}\n",), message.session)),
             "garbage": scene.outbound[client][:-1],
         }[lie]
